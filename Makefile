@@ -1,0 +1,60 @@
+# What a newcomer needs is `make run` and `make test`; `make help` lists the rest.
+
+LISTEN ?= 127.0.0.1:8080
+DIR ?= .hsmgate
+PYTHON ?= python3
+T ?= tests
+ARGS ?=
+
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: run
+run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.1:8080)
+	@softhsm/install.sh softhsm2
+	$(BIN)/hsmgate init "$(DIR)"
+	exec $(BIN)/hsmgate serve --config "$(DIR)/hsmgate.toml" --listen "$(LISTEN)"
+
+.PHONY: test
+test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
+	@softhsm/install.sh softhsm2 opensc
+	$(BIN)/pytest $(T) $(ARGS)
+
+.PHONY: lint
+lint: .venv/dev ## Check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: .venv/dev ## Put the source into the one style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: constraints
+constraints: ## Pin the newest versions of all dependencies
+	rm -rf .venv
+	softhsm/venv.sh "$(PYTHON)" .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip freeze --exclude-editable > constraints.txt
+
+.PHONY: clean
+clean: ## Remove what make made, but no DIR
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for what is installed: to run, or to develop as well.
+.venv/run: pyproject.toml constraints.txt
+	softhsm/venv.sh "$(PYTHON)" .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	softhsm/venv.sh "$(PYTHON)" .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .venv/run

@@ -1,0 +1,1 @@
+"""What a request means: pure functions and values, no I/O."""

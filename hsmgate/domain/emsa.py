@@ -1,0 +1,36 @@
+"""EMSA-PSS (RFC 8017, section 9.1.1), for tokens whose own PSS cannot do a combination.
+
+It handles no secret: the token does the private operation on the encoded message, by CKM_RSA_X_509.
+"""
+
+import os
+
+from hsmgate.domain.digests import Digest
+
+
+def mgf1(digest: Digest, seed: bytes, length: int) -> bytes:
+    """A mask of `length` bytes (RFC 8017, appendix B.2.1)."""
+    blocks = range((length + digest.size - 1) // digest.size)
+    return b"".join(digest.compute(seed + block.to_bytes(4, "big")) for block in blocks)[:length]
+
+
+def pss_fits(modulus_bits: int, hash_size: int, salt_size: int) -> bool:
+    """Whether a modulus has room for a PSS encoding with that hash and salt."""
+    return (modulus_bits + 6) // 8 >= hash_size + salt_size + 2
+
+
+def pss_encode(digest: Digest, mgf: Digest, modulus_bits: int, hashed: bytes) -> bytes:
+    """The encoded message for `hashed`, as long as the modulus, with a fresh salt as long as the digest.
+
+    The caller has made sure that `pss_fits`.
+    """
+    em_bits = modulus_bits - 1
+    em_size = (em_bits + 7) // 8
+    salt = os.urandom(digest.size)
+    h = digest.compute(bytes(8) + hashed + salt)
+    db = bytes(em_size - 2 * digest.size - 2) + b"\x01" + salt
+    mask = mgf1(mgf, h, len(db))
+    masked = (int.from_bytes(db, "big") ^ int.from_bytes(mask, "big")).to_bytes(len(db), "big")
+    top = masked[0] & (0xFF >> (8 * em_size - em_bits))
+    encoded = bytes((top,)) + masked[1:] + h + b"\xbc"
+    return encoded.rjust((modulus_bits + 7) // 8, b"\0")

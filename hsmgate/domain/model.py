@@ -1,0 +1,58 @@
+"""The values that everything else speaks in: keys, and how an item wants to be signed."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class KeyType(StrEnum):
+    """What a private key can be for us, told from CKA_KEY_TYPE and, on Edwards curves, CKA_EC_PARAMS."""
+
+    RSA = "RSA"
+    EC = "EC"
+    ED25519 = "Ed25519"
+    OTHER = "other"
+
+
+class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
+    """A private key on a token, as its signer saw it.
+
+    ref: 16 bytes that tell this key from every other; equal in all signers, and on a copy of the key on another token.
+    kid: the UUID the API knows it by, lower case.
+    name: CKA_LABEL, or None where that is empty or not UTF-8.
+    curve: the curve's name (see `hsmgate.domain.curves`), None for keys without one.
+    bits: length of the modulus or of the curve's order, 0 where unknown.
+    public_key: DER SubjectPublicKeyInfo, or None where the token shows no public part.
+    may_sign: CKA_SIGN.
+    always_authenticate: CKA_ALWAYS_AUTHENTICATE.
+    """
+
+    ref: bytes
+    kid: str
+    name: str | None
+    type: KeyType
+    curve: str | None
+    bits: int
+    public_key: bytes | None
+    may_sign: bool
+    always_authenticate: bool
+
+
+class Mode(msgspec.Struct, frozen=True, array_like=True):
+    """The `mode` member: the padding's name, and the MGF1 hash as the caller wrote it where there was one."""
+
+    name: str
+    mgf_hash: str | None = None
+
+
+class SignParams(msgspec.Struct, frozen=True, array_like=True):
+    """All that decides the mechanism, apart from the key: the members of an item but `key` and the bytes.
+
+    prehashed: the item's bytes came as `hash`, not as `data`.
+    """
+
+    hash_alg: str | None
+    prehashed: bool
+    mode: Mode | None = None
+    deterministic: bool = False
+    context: bytes | None = None

@@ -1,0 +1,113 @@
+"""Everything hsmgate raises on purpose.
+
+    HsmgateError
+     ├─ ConfigError             the config file cannot be used; lists every problem
+     ├─ ProvisionError          `hsmgate init` could not make what it should
+     ├─ SignerStartError        a token could not be opened
+     │   ├─ PinRefused          the token refused the PIN: never tried again by itself
+     │   └─ TokenMisconfigured  the config names a module or token that cannot be right
+     ├─ FrameError              the two ends of a signer's socket disagree: a bug
+     └─ ItemError               one batch item failed; `status` is the item's HTTP status
+         ├─ BadItem        400  the item is wrong in itself
+         ├─ NotPermitted   403  the key or the app does not allow the operation
+         ├─ NoSuchKey      404  no such key, or none that the app may use
+         ├─ AmbiguousKey   409  more than one key answers to that descriptor
+         ├─ Unsupported    422  this token or version cannot do the combination
+         ├─ TokenFailed    500  the token failed on this item
+         ├─ NoSigner       503  no signer could be had; try again
+         └─ DeadlinePassed 504  the batch's time was up
+
+An item's text goes to the caller, so it names the member and never holds a secret.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class HsmgateError(Exception):
+    """The root of the tree. Its text is fit to be shown to an operator."""
+
+
+class ConfigError(HsmgateError):
+    """The config cannot be used. `problems` holds one line for each mistake, led by its key path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class ProvisionError(HsmgateError):
+    """`hsmgate init` could not make the demo; the text says what is in the way."""
+
+
+class SignerStartError(HsmgateError):
+    """A signer could not open its token. Worth another try unless a subclass says otherwise."""
+
+
+class PinRefused(SignerStartError):
+    """The token refused the PIN. Trying again would lock the token, so nobody does."""
+
+
+class TokenMisconfigured(SignerStartError):
+    """Module, URI or token can only be put right by the operator."""
+
+
+class FrameError(HsmgateError):
+    """What came over a signer's socket is not a frame of ours."""
+
+
+class ItemError(HsmgateError):
+    """One batch item failed."""
+
+    status: ClassVar[int] = 500
+
+
+class BadItem(ItemError):
+    """The item is wrong in itself: a member is missing, ill-typed or contradicts another."""
+
+    status = 400
+
+
+class NotPermitted(ItemError):
+    """The key or the app does not allow the operation."""
+
+    status = 403
+
+
+class NoSuchKey(ItemError):
+    """No such key, or none that the app may use: the text is the same for both."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("key: no such key")
+
+
+class AmbiguousKey(ItemError):
+    """More than one key answers to the descriptor."""
+
+    status = 409
+
+
+class Unsupported(ItemError):
+    """The token, the key or this version cannot do the combination."""
+
+    status = 422
+
+
+class TokenFailed(ItemError):
+    """The token failed on this item."""
+
+    status = 500
+
+
+class NoSigner(ItemError):
+    """No signer could be had in time. Trying again later may help."""
+
+    status = 503
+
+
+class DeadlinePassed(ItemError):
+    """The batch's time was up before the item was signed."""
+
+    status = 504
