@@ -1,0 +1,1 @@
+"""What crosses the process boundary between the gateway and its signers."""

@@ -1,0 +1,156 @@
+"""The messages between the gateway and a signer.
+
+    gateway → signer        signer → gateway
+    Open                    Opened | OpenFailed      once, first
+    Sign                    Signed                   in any order, matched by id
+    ListKeys                Keys
+
+A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from hsmgate.domain.model import KeyInfo, SignParams
+from hsmgate.errors import FrameError
+
+
+class _Message(msgspec.Struct, array_like=True, tag=True):
+    """A message; its class name is its tag."""
+
+
+class Open(_Message):
+    """Load the module and log in.
+
+    module, init_args: as in the config, paths made absolute or relative to the signer's working directory.
+    uri: the RFC 7512 URI of the token.
+    pin: the user PIN; it travels here and nowhere else.
+    sessions: work sessions, with a thread each.
+    """
+
+    module: str
+    init_args: str
+    uri: str
+    pin: str
+    sessions: int
+
+    def __repr__(self) -> str:
+        return f"Open(module={self.module!r}, uri={self.uri!r})"
+
+
+class SlotReport(msgspec.Struct, frozen=True, array_like=True):
+    """A slot with a token in it, for an operator to read."""
+
+    slot_id: int
+    description: str
+    label: str
+    serial: str
+    manufacturer: str
+    model: str
+    chosen: bool
+
+
+class Opened(_Message):
+    """Logged in and ready to sign.
+
+    library: the module's own description and version.
+    mechanisms: CKM_… numbers.
+    seconds: how long reading the keys took.
+    """
+
+    library: str
+    slots: list[SlotReport]
+    mechanisms: list[int]
+    keys: list[KeyInfo]
+    seconds: float
+
+
+class OpenFault(StrEnum):
+    """Why a token could not be opened, by what follows from it."""
+
+    CONFIG = "config"
+    PIN = "pin"
+    TRANSIENT = "transient"
+
+
+class OpenFailed(_Message):
+    """The token could not be opened; the signer exits."""
+
+    fault: OpenFault
+    text: str
+
+
+class Operation(msgspec.Struct, frozen=True, array_like=True):
+    """What many items have in common: the key's `ref` and how to sign."""
+
+    key: bytes
+    params: SignParams
+
+
+class Sign(_Message):
+    """Sign items, in order, on one session. An item is the index of its operation and its bytes."""
+
+    id: int
+    operations: list[Operation]
+    items: list[tuple[int, bytes]]
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """An item that failed: its HTTP status and plain text for the caller."""
+
+    status: int
+    text: str
+
+
+class Signed(_Message):
+    """The answers to a Sign, in its order, and the seconds each operation took on the token."""
+
+    id: int
+    results: list[bytes | Failure]
+    seconds: list[float]
+
+
+class ListKeys(_Message):
+    """Read the token's keys again."""
+
+
+class Keys(_Message):
+    """All keys of the token, and how many seconds reading them took."""
+
+    keys: list[KeyInfo]
+    seconds: float
+
+
+ToSigner = Open | Sign | ListKeys
+FromSigner = Opened | OpenFailed | Signed | Keys
+
+_T = TypeVar("_T")
+
+_encoder = msgspec.msgpack.Encoder()
+_to_signer: msgspec.msgpack.Decoder[ToSigner] = msgspec.msgpack.Decoder(ToSigner)
+_from_signer: msgspec.msgpack.Decoder[FromSigner] = msgspec.msgpack.Decoder(FromSigner)
+
+
+def encode(message: ToSigner | FromSigner) -> bytes:
+    """The message as msgpack."""
+    return _encoder.encode(message)
+
+
+def decode_to_signer(data: bytes) -> ToSigner:
+    """A message from the gateway. Raises FrameError."""
+    return _decode(_to_signer, data)
+
+
+def decode_from_signer(data: bytes) -> FromSigner:
+    """A message from a signer. Raises FrameError."""
+    return _decode(_from_signer, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # The decoder's own text may quote what it could not read.
+        raise FrameError("a frame that holds no message") from None
