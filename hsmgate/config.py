@@ -1,0 +1,193 @@
+"""The config file: TOML in, frozen values out, every mistake reported at once.
+
+Words and defaults are fixed by docs/configuration.md. Relative paths are relative to the file.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+)
+
+from hsmgate.domain.uri import TokenURI
+from hsmgate.errors import ConfigError
+
+Operation = Literal["sign", "verify", "inline", "transient", "manage"]
+
+_UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+LARGEST_BODY = 32 * _UNITS["MiB"]
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*([KMG]iB|B?)\s*", value)
+        if not match:
+            raise ValueError("write it like 16MiB (B, KiB, MiB, GiB)")
+        return int(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def _listen(value: str) -> str:
+    if value.startswith("unix:"):
+        if len(value) == len("unix:"):
+            raise ValueError("unix: wants a path")
+        return value
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError("write it like 127.0.0.1:8080, [::1]:8080 or unix:/run/hsmgate.sock")
+    return value
+
+
+def _token_uri(value: str) -> str:
+    TokenURI.parse(value)
+    return value
+
+
+def _pin_source(value: str) -> str:
+    scheme, _, rest = value.partition(":")
+    if scheme not in ("file", "env") or not rest:
+        raise ValueError("write it like file:PATH or env:NAME; the PIN itself does not belong here")
+    return value
+
+
+def _app_id(value: str) -> str:
+    return value.lower()
+
+
+_UUID = r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Server(_Section):
+    """[server]: the HTTP side."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    tls_certificate: Text | None = None
+    tls_key: Text | None = None
+    client_ca: Text | None = None
+    workers: Literal[1] = 1
+    max_body: Annotated[int, BeforeValidator(_size), Field(ge=1024, le=LARGEST_BODY)] = 16 * _UNITS["MiB"]
+    max_items: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    request_timeout: Seconds = 30.0
+    max_waiting: Annotated[int, Field(ge=1)] = 20_000
+
+
+class Token(_Section):
+    """[[token]]: a token, and the signers that work on it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    module: Text
+    uri: Annotated[str, AfterValidator(_token_uri)]
+    pin_source: Annotated[Text, AfterValidator(_pin_source)]
+    signers: Annotated[int, Field(ge=1, le=256)] = 2
+    sessions: Annotated[int, Field(ge=1, le=256)] = 1
+    operation_timeout: Seconds = 10.0
+    env: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
+    init_args: Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")] = ""
+
+
+class App(_Section):
+    """[[app]]: who may call, and what it may do."""
+
+    id: Annotated[str, StringConstraints(pattern=_UUID), AfterValidator(_app_id)]
+    name: Text
+    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] = Field(repr=False)
+    keys: list[Text] = ["*"]
+    operations: list[Operation] = ["sign", "verify"]
+
+
+class Config(_Section):
+    """The whole file. `folder` is where it lies, and what its relative paths start from."""
+
+    server: Server = Server()
+    token: Annotated[list[Token], Field(min_length=1)]
+    app: list[App] = []
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the config's relative paths are relative to."""
+        return self._folder
+
+    def path(self, text: str) -> Path:
+        """A path of the config, made absolute."""
+        return self._folder / text
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read the file. Raises ConfigError with all its problems."""
+        try:
+            raw = tomllib.loads(file.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError([f"{file}: {error.strerror}"]) from None
+        except UnicodeDecodeError:
+            raise ConfigError([f"{file}: not UTF-8"]) from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError([f"{file}: {error}"]) from None
+        except (ValueError, RecursionError):
+            raise ConfigError([f"{file}: a number or a nesting beyond all measure"]) from None
+        contradictions = [*_contradictions(raw)]
+        try:
+            config = cls.model_validate(raw)
+        except ValidationError as error:
+            mistakes = [_problem(e["loc"], e["type"], e["msg"]) for e in error.errors()]
+            raise ConfigError(mistakes + contradictions) from None
+        if contradictions:
+            raise ConfigError(contradictions)
+        config._folder = file.absolute().parent
+        return config
+
+
+def _contradictions(raw: dict[str, Any]) -> Iterator[str]:
+    """What is wrong between values, whatever is wrong with each of them."""
+    server = raw.get("server")
+    if isinstance(server, dict):
+        if ("tls_certificate" in server) != ("tls_key" in server):
+            yield "server: tls_certificate and tls_key go together"
+        if "client_ca" in server and "tls_certificate" not in server:
+            yield "server: client_ca wants tls_certificate and tls_key"
+    for section, word in (("token", "name"), ("app", "id")):
+        entries = raw.get(section)
+        values = [entry.get(word) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        texts = [value.lower() if word == "id" else value for value in values if isinstance(value, str)]
+        for twice in sorted({text for text in texts if texts.count(text) > 1}):
+            yield f"{section}: {word} {twice} stands more than once"
+
+
+def check_listen(text: str) -> str:
+    """An address from the command line. Raises ConfigError."""
+    try:
+        return _listen(text)
+    except ValueError as error:
+        raise ConfigError([f"--listen: {error}"]) from None
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    """One line: the key's path, and what is wrong there, without the value."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    if kind == "extra_forbidden":
+        message = "unknown key"
+    elif kind == "missing":
+        message = "missing"
+    message = message.removeprefix("Value error, ")
+    return f"{path}: {message[0].lower()}{message[1:]}" if path else message

@@ -1,0 +1,251 @@
+"""The config file: what it may say, and how its mistakes are told."""
+
+from pathlib import Path
+
+import pytest
+
+from hsmgate.config import Config, check_listen
+from hsmgate.errors import ConfigError
+
+APP_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
+SHA256 = "ab" * 32
+
+TOKEN = """
+[[token]]
+name = "demo"
+module = "/usr/lib/softhsm/libsofthsm2.so"
+uri = "pkcs11:token=hsmgate-demo"
+pin_source = "file:pin"
+"""
+
+APP = f"""
+[[app]]
+id = "{APP_ID}"
+name = "demo"
+secret_sha256 = "{SHA256}"
+"""
+
+# The config that is fixed, with every word of it.
+EXAMPLE = f"""
+[server]
+listen = "127.0.0.1:8080"          # or "unix:/run/hsmgate.sock"
+tls_certificate = "tls/cert.pem"   # with tls_key: https
+tls_key = "tls/key.pem"
+client_ca = "/etc/ssl/ca.pem"
+workers = 1
+max_body = "16MiB"
+max_items = 10000
+request_timeout = 30.0
+max_waiting = 20000
+{TOKEN}
+signers = 2
+sessions = 1
+operation_timeout = 10.0
+env = {{ SOFTHSM2_CONF = "softhsm2.conf" }}
+init_args = ""
+{APP}
+keys = ["*"]
+operations = ["sign", "verify", "inline", "transient", "manage"]
+"""
+
+
+def load(folder: Path, text: str) -> Config:
+    file = folder / "hsmgate.toml"
+    file.write_text(text)
+    return Config.load(file)
+
+
+def problems(folder: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def paths(folder: Path, text: str) -> list[str]:
+    return [problem.partition(": ")[0] for problem in problems(folder, text)]
+
+
+def test_the_fixed_example_loads(tmp_path: Path) -> None:
+    config = load(tmp_path, EXAMPLE)
+    assert config.server.max_body == 16 * 1024 * 1024
+    assert config.token[0].env == {"SOFTHSM2_CONF": "softhsm2.conf"}
+    assert config.app[0].operations == ["sign", "verify", "inline", "transient", "manage"]
+
+
+def test_what_is_left_out_is_as_in_the_fixed_example(tmp_path: Path) -> None:
+    config, example = load(tmp_path, TOKEN), load(tmp_path, EXAMPLE)
+    tls = {"tls_certificate", "tls_key", "client_ca"}
+    assert config.server.model_dump(exclude=tls) == example.server.model_dump(exclude=tls)
+    assert config.token[0].model_dump(exclude={"env"}) == example.token[0].model_dump(exclude={"env"})
+    assert config.app == []
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hsmgate.toml").write_text(TOKEN)
+    monkeypatch.chdir(tmp_path)
+    config = Config.load(Path("hsmgate.toml"))
+    assert config.folder == tmp_path
+    assert config.path("tls/key.pem") == tmp_path / "tls" / "key.pem"
+    assert config.path("/etc/key.pem") == Path("/etc/key.pem")
+
+
+def test_mistakes_of_every_kind_are_reported_at_once_with_their_key_paths(tmp_path: Path) -> None:
+    text = f"""
+    colour = "red"
+    [server]
+    listen = "8080"
+    workers = 2
+    max_body = "16MB"
+    max_items = 0
+    request_timeout = "30"
+    max_waiting = 1.5
+    TLS_key = "x"
+    [[token]]
+    name = "a b"
+    uri = "pkcs11:object=k"
+    pin_source = "pin"
+    signers = 0
+    sessions = "1"
+    operation_timeout = inf
+    env = {{ "A-B" = "x" }}
+    init_args = 1
+    {TOKEN}
+    slot = 1
+    [[app]]
+    id = "demo"
+    name = ""
+    secret_sha256 = "abc"
+    keys = "*"
+    operations = ["sign", "sing"]
+    """
+    assert sorted(paths(tmp_path, text)) == [
+        *("app[0].id", "app[0].keys", "app[0].name", "app[0].operations[1]", "app[0].secret_sha256"),
+        "colour",
+        *("server.TLS_key", "server.listen", "server.max_body", "server.max_items", "server.max_waiting"),
+        *("server.request_timeout", "server.workers"),
+        *("token[0].env.A-B.[key]", "token[0].init_args", "token[0].module", "token[0].name"),
+        *("token[0].operation_timeout", "token[0].pin_source", "token[0].sessions", "token[0].signers"),
+        *("token[0].uri", "token[1].slot"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "token: missing"),
+        ("token = []", "token: list should have at least 1 item after validation, not 0"),
+        (TOKEN + "slot = 1", "token[0].slot: unknown key"),
+        (TOKEN + APP + "keys = ['']", "app[0].keys[0]: string should have at least 1 character"),
+        ("[server]\ntls_key = 'k'\n" + TOKEN, "server: tls_certificate and tls_key go together"),
+        ("[server]\ntls_certificate = 'c'\n" + TOKEN, "server: tls_certificate and tls_key go together"),
+        ("[server]\nclient_ca = 'c'\n" + TOKEN, "server: client_ca wants tls_certificate and tls_key"),
+        (TOKEN + TOKEN, "token: name demo stands more than once"),
+        (TOKEN + APP + APP.replace(APP_ID, APP_ID.upper()), f"app: id {APP_ID} stands more than once"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_where_and_what(tmp_path: Path, text: str, problem: str) -> None:
+    assert problems(tmp_path, text) == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TOKEN * 2 + APP * 2, ["app", "token"]),
+        (TOKEN * 2 + "slot = 1", ["token", "token[1].slot"]),
+        ("[server]\ntls_key = 'k'\nworkers = 0\n" + TOKEN, ["server", "server.workers"]),
+    ],
+    ids=["two kinds of doubles", "doubles and an unknown key", "TLS and another value"],
+)
+def test_mistakes_between_values_are_reported_with_the_others(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert sorted(paths(tmp_path, text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN.replace("file:pin", "s3cret"),
+        TOKEN.replace("file:pin", "pin:s3cret"),
+        TOKEN.replace('"file:pin"', '["s3cret"]'),
+        TOKEN.replace("file:pin", "file:s3cret\\u0000"),
+        TOKEN.replace("hsmgate-demo", "demo;pin-value=s3cret"),
+        TOKEN.replace("hsmgate-demo", "demo?pin-value=s3cret"),
+        TOKEN + "env = { PIN = ['s3cret'] }",
+        TOKEN + "init_args = ['s3cret']",
+        TOKEN + "pin = 's3cret'",
+        TOKEN + APP.replace(SHA256, "s3cret"),
+        TOKEN + APP + "secret = 's3cret'",
+        "token = 's3cret'",
+        "token = s3cret",
+        "token = 's3cret",
+        "s3cret",
+    ],
+)
+def test_a_value_is_never_echoed(tmp_path: Path, text: str) -> None:
+    assert "s3cret" not in "".join(problems(tmp_path, text))
+
+
+def test_a_secret_is_not_in_what_is_printed_of_a_config(tmp_path: Path) -> None:
+    assert SHA256 not in repr(load(tmp_path, EXAMPLE))
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("2048", 2048), ('"2048"', 2048), ('"2048B"', 2048), ('"64KiB"', 65536), ('" 2 MiB "', 2**21), ('"32MiB"', 2**25)],
+)
+def test_a_size_may_have_a_unit(tmp_path: Path, written: str, size: int) -> None:
+    assert load(tmp_path, f"[server]\nmax_body = {written}\n{TOKEN}").server.max_body == size
+
+
+@pytest.mark.parametrize("written", ["1023", '"33MiB"', '"1GiB"', '"1.5MiB"', '"-1"', '"16mib"', '""', "true", "2e6"])
+def test_no_other_size_will_do(tmp_path: Path, written: str) -> None:
+    assert paths(tmp_path, f"[server]\nmax_body = {written}\n{TOKEN}") == ["server.max_body"]
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("5", 5.0), ("0.5", 0.5), ("86400", 86400.0)])
+def test_seconds_may_be_whole_or_broken(tmp_path: Path, written: str, seconds: float) -> None:
+    config = load(tmp_path, f"[server]\nrequest_timeout = {written}\n{TOKEN}operation_timeout = {written}")
+    assert config.server.request_timeout == config.token[0].operation_timeout == seconds
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "inf", "nan", "true", "'5'", "86401"])
+def test_no_other_seconds_will_do(tmp_path: Path, written: str) -> None:
+    assert paths(tmp_path, f"{TOKEN}operation_timeout = {written}") == ["token[0].operation_timeout"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "[::1]:0", "localhost:65535", "unix:/run/hsmgate.sock"])
+def test_an_address_has_host_and_port_or_is_a_socket(tmp_path: Path, address: str) -> None:
+    assert load(tmp_path, f'[server]\nlisten = "{address}"\n{TOKEN}').server.listen == address
+    assert check_listen(address) == address
+
+
+@pytest.mark.parametrize("address", ["", "8080", ":8080", "localhost", "localhost:", "localhost:65536", "h:²", "unix:"])
+def test_no_other_address_will_do(tmp_path: Path, address: str) -> None:
+    assert paths(tmp_path, f'[server]\nlisten = "{address}"\n{TOKEN}') == ["server.listen"]
+    with pytest.raises(ConfigError, match=r"^--listen: "):
+        check_listen(address)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"[server\n", "(at line 1, column 8)"),
+        (b"[server]\n[server]\n", "(at line 2, column 8)"),
+        (b"\xff", "not UTF-8"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    file = tmp_path / "hsmgate.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        Config.load(file)
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{file}: ")
+    assert problem.endswith(complaint)
+
+
+@pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000], ids=["huge number", "deep nesting"])
+def test_toml_that_python_cannot_hold_is_one_problem(tmp_path: Path, text: str) -> None:
+    assert len(problems(tmp_path, text)) == 1
