@@ -1,0 +1,146 @@
+"""The signer process: `python -m hsmgate.signer FD`, started by the gateway with one end of a socket pair.
+
+The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
+to. The
+module is never finalised: to end is the one thing that every module survives.
+"""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+
+from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.ipc.frames import KIB, FrameReader, frame
+from hsmgate.ipc.messages import (
+    FromSigner,
+    ListKeys,
+    Open,
+    OpenFailed,
+    OpenFault,
+    Sign,
+    ToSigner,
+    decode_to_signer,
+    encode,
+)
+from hsmgate.signer.cryptoki import CryptokiError
+from hsmgate.signer.signing import Signing
+from hsmgate.signer.token import Token, TokenLost
+
+EXIT_GATEWAY_GONE = 0
+EXIT_OPEN_FAILED = 3
+EXIT_TOKEN_LOST = 4
+EXIT_BUG = 5
+
+_FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMisconfigured: OpenFault.CONFIG}
+
+log = logging.getLogger("hsmgate.signer")
+
+
+class Link:
+    """The socket to the gateway. Threads may send at the same time."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._sending = threading.Lock()
+
+    def send(self, message: FromSigner) -> None:
+        """Send a message whole."""
+        data = frame(encode(message))
+        with self._sending:
+            self._socket.sendall(data)
+
+    def receive(self) -> Iterator[ToSigner]:
+        """The gateway's messages until it hangs up. Raises FrameError."""
+        reader = FrameReader()
+        while data := self._socket.recv(256 * KIB):
+            for message in reader.feed(data):
+                yield decode_to_signer(message)
+
+
+def main(fd: int) -> int:
+    """Serve the gateway at the other end of `fd`. Returns the exit code."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = Link(fd)
+    messages = link.receive()
+    order = next(messages, None)
+    if not isinstance(order, Open):
+        return EXIT_GATEWAY_GONE
+    token = _open(order, link)
+    if token is None:
+        return EXIT_OPEN_FAILED
+    work: queue.SimpleQueue[Sign] = queue.SimpleQueue()
+    listing: queue.SimpleQueue[ListKeys] = queue.SimpleQueue()
+    for number in range(order.sessions):
+        _start(f"session-{number}", lambda: _sign(token, work, link))
+    _start("keys", lambda: _list_keys(token, listing, link))
+    for message in messages:
+        if isinstance(message, Sign):
+            work.put(message)
+        elif isinstance(message, ListKeys):
+            listing.put(message)
+    return EXIT_GATEWAY_GONE
+
+
+def _open(order: Open, link: Link) -> Token | None:
+    """The token, once the gateway has been told of it; None where it could not be opened."""
+    try:
+        token = Token(order)
+        link.send(token.opened())
+        return token
+    except (SignerStartError, TokenLost) as error:
+        link.send(OpenFailed(_FAULTS.get(type(error), OpenFault.TRANSIENT), str(error)))
+        return None
+
+
+def _sign(token: Token, work: "queue.SimpleQueue[Sign]", link: Link) -> None:
+    signing = Signing(token)
+    while True:
+        link.send(signing.run(work.get()))
+
+
+def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:
+    while True:
+        listing.get()
+        link.send(token.read_keys())
+
+
+def _start(name: str, target: Callable[[], None]) -> None:
+    """A thread whose end is the end of the process: the gateway runs again what was in flight."""
+
+    def run() -> None:
+        try:
+            target()
+        except (TokenLost, CryptokiError) as error:
+            log.error("gives up: %s", error)
+            _leave(EXIT_TOKEN_LOST)
+        except OSError:
+            _leave(EXIT_GATEWAY_GONE)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, a thread that is gone must not look alive
+            # Where, but not what: an error's own text may quote what was being signed.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.critical("gives up: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
+            _leave(EXIT_BUG)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def _leave(code: int) -> None:
+    """End at once, whichever thread is inside the module."""
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    try:
+        _code = main(int(sys.argv[1]))
+    except (FrameError, OSError) as _error:
+        log.critical("gives up: %s", _error)
+        _code = EXIT_BUG
+    _leave(_code)
