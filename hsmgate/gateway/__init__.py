@@ -1,0 +1,1 @@
+"""The HTTP process. No PKCS#11 in it."""

@@ -1,0 +1,42 @@
+"""The aiohttp application: routes, and what every call has in common."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from hsmgate.config import Config
+from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.routes import credentials, sign, system
+from hsmgate.gateway.signing import BatchSigner
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(config: Config, signer: BatchSigner) -> web.Application:
+    """The application over a signer that is ready."""
+    app = web.Application(client_max_size=config.server.max_body, middlewares=[_plain_errors])
+    app[credentials.AUTHENTICATOR] = Authenticator(config.app)
+    app[sign.SIGNER] = signer
+    app[sign.MAX_ITEMS] = config.server.max_items
+    app.add_routes([*sign.ROUTES, *system.ROUTES])
+    return app
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors are a status and plain text; what we did not expect says nothing of itself to the caller."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+        # Where, but not what: an error's own text may quote the request.
+        log.error("%s %s failed: %s at %s", request.method, request.path, type(error).__name__, place)
+        return web.Response(status=500, text="internal error")

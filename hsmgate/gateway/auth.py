@@ -1,0 +1,61 @@
+"""Who is calling: API keys, as `Basic` or `Bearer` credentials.
+
+An API key is base64("<app uuid>:<secret>") (contract: dsm-wire, API key). The config knows only the secret's SHA-256.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hsmgate import config
+from hsmgate.domain.policy import Grant
+
+_NOBODY = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A caller that has shown who it is."""
+
+    id: str
+    name: str
+    grant: Grant
+
+
+class Authenticator:
+    """Tells apps by their credentials."""
+
+    def __init__(self, apps: Iterable[config.App]) -> None:
+        self._apps = {
+            app.id: (App(app.id, app.name, Grant.of(app.keys, app.operations)), bytes.fromhex(app.secret_sha256))
+            for app in apps
+        }
+
+    def identify(self, authorization: str | None) -> App | None:
+        """The app that an Authorization header's value stands for, or None.
+
+        An unknown app costs as much as a wrong secret, and the comparison takes the same time for any secret.
+        """
+        scheme, _, credentials = (authorization or "").partition(" ")
+        if scheme.lower() not in ("basic", "bearer"):
+            return None
+        app_id, _, secret = _decode(credentials.strip()).partition(b":")
+        known = self._apps.get(app_id.decode("ascii", "replace").lower())
+        expected = known[1] if known else _NOBODY
+        same = hmac.compare_digest(hashlib.sha256(secret).digest(), expected)
+        return known[0] if known and same else None
+
+
+def _decode(credentials: str) -> bytes:
+    """The bytes of either base64 alphabet, with or without padding; none where it is neither."""
+    standard = credentials.translate(_URL_SAFE_TO_STANDARD).rstrip("=")
+    try:
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+_URL_SAFE_TO_STANDARD = str.maketrans("-_", "+/")

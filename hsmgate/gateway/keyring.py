@@ -1,0 +1,133 @@
+"""Which keys there are, on which tokens, and which of them a descriptor means."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hsmgate.domain.model import KeyInfo
+from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.ipc.messages import Keys
+
+_KID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NAME = re.compile(r"[^\n]*[^\s\n][^\n]*")
+LONGEST_NAME = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A token that has the key, and what its signers call it."""
+
+    pool: TokenPool
+    ref: bytes
+
+
+@dataclass(slots=True)
+class Sobject:
+    """A key as the API knows it; clones on several tokens are one.
+
+    contested: it is several keys under one kid, and so none.
+    """
+
+    info: KeyInfo
+    routes: list[Route]
+    contested: bool = False
+
+    def route(self) -> Route:
+        """Where to sign: on the token with the least to do."""
+        if len(self.routes) == 1:
+            return self.routes[0]
+        return min(self.routes, key=lambda route: (route.pool.fault is not None, route.pool.waiting))
+
+
+class Keyring:
+    """The keys of all tokens, by kid and by name. Always as new as the last word of each token's signers."""
+
+    def __init__(self) -> None:
+        self._told: dict[TokenPool, list[KeyInfo]] = {}
+        self._by_kid: dict[str, Sobject] = {}
+        self._by_name: dict[str, list[Sobject]] = {}
+        self._found: dict[tuple[str, str], Sobject] = {}
+
+    def update(self, pool: TokenPool, keys: Keys) -> None:
+        """Take in what a token has now."""
+        if self._told.get(pool) != keys.keys:
+            self._told[pool] = keys.keys
+            self._rebuild()
+
+    def by_kid(self, kid: str, app: App) -> Sobject:
+        """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""
+        sobject = self._found.get((app.id, kid))
+        return sobject or self._found_now(app, kid, self._search_kid(kid, app))
+
+    def by_name(self, name: str, app: App) -> Sobject:
+        """The key of that name. Raises BadItem, NoSuchKey or AmbiguousKey."""
+        # No kid begins with a blank, so names and kids can share the dictionary.
+        sobject = self._found.get((app.id, " " + name))
+        return sobject or self._found_now(app, " " + name, self._search_name(name, app))
+
+    def problems(self) -> Iterator[str]:
+        """What an operator should know: keys that cannot be told apart."""
+        for kid, sobject in self._by_kid.items():
+            if sobject.contested:
+                yield f"kid {kid} is borne by more than one key: none of them is used"
+        for name, sobjects in self._by_name.items():
+            if len(sobjects) > 1:
+                yield f"{len(sobjects)} keys are named '{name}': they are used by kid only"
+
+    def _rebuild(self) -> None:
+        self._by_kid, self._by_name, self._found = {}, {}, {}
+        for pool, keys in self._told.items():
+            for key in keys:
+                self._add(key, Route(pool, key.ref))
+        for sobject in self._by_kid.values():
+            if sobject.info.name is not None:
+                self._by_name.setdefault(sobject.info.name, []).append(sobject)
+
+    def _add(self, key: KeyInfo, route: Route) -> None:
+        there = self._by_kid.get(key.kid)
+        if there is None:
+            self._by_kid[key.kid] = Sobject(key, [route])
+            return
+        same_token = any(other.pool is route.pool for other in there.routes)
+        there.contested |= same_token or there.info.public_key != key.public_key
+        there.routes.append(route)
+
+    def _found_now(self, app: App, descriptor: str, sobject: Sobject) -> Sobject:
+        if sobject.contested:
+            raise AmbiguousKey(f"key: more than one key has the kid {sobject.info.kid}")
+        self._found[app.id, descriptor] = sobject
+        return sobject
+
+    def _search_kid(self, kid: str, app: App) -> Sobject:
+        lower = kid.lower()
+        if not _KID.fullmatch(lower):
+            raise BadItem("key.kid: not a UUID")
+        sobject = self._by_kid.get(lower)
+        if sobject is None or not app.grant.covers(sobject.info.name, sobject.info.kid):
+            raise NoSuchKey
+        return sobject
+
+    def _search_name(self, name: str, app: App) -> Sobject:
+        check_name(name)
+        mine = [s for s in self._by_name.get(name, ()) if app.grant.covers(name, s.info.kid)]
+        if not mine:
+            raise NoSuchKey
+        if len(mine) > 1:
+            raise AmbiguousKey(f"key.name: {len(mine)} keys have this name; use kid")
+        return mine[0]
+
+
+def check_name(name: str) -> None:
+    """Raise BadItem for what can be no key's name (seed page, SobjectDescriptorVariantName)."""
+    if len(name) > LONGEST_NAME:
+        raise BadItem(f"key.name: longer than {LONGEST_NAME} characters")
+    if not _NAME.fullmatch(name):
+        raise BadItem("key.name: empty, blank or with a line break")
+    if "\0" in name:
+        raise BadItem("key.name: it has a NUL in it")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadItem("key.name: not Unicode text (a lone surrogate)") from None

@@ -1,0 +1,41 @@
+"""The user PIN: read as late as possible, printed as stars."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hsmgate.errors import TokenMisconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A PIN. Only `reveal` shows it."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """The PIN itself, for the one message that carries it."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "****"
+
+
+def read_pin(source: str, folder: Path) -> Pin:
+    """The PIN from `file:PATH` (without the newline at its end) or `env:NAME`.
+
+    Raises TokenMisconfigured where there is none; the text names the source, never what it holds.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme == "env":
+        value = os.environ.get(rest, "")
+    else:
+        try:
+            value = (folder / rest).read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise TokenMisconfigured(f"pin_source {source}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise TokenMisconfigured(f"pin_source {source}: not UTF-8") from None
+    if not value:
+        raise TokenMisconfigured(f"pin_source {source}: there is no PIN in it")
+    return Pin(value)

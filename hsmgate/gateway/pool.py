@@ -1,0 +1,242 @@
+"""The pool of a token: items wait here, travel to signers in messages, and come back as results.
+
+Messages are sized by time, not by count: about MESSAGE_SECONDS of signing, by what each key was seen to take. Batches
+take turns, message by message, and small ones share a message, so a huge batch neither starves the others nor pays for
+each item.
+
+A signer that dies leaves items behind. Nobody knows which of them killed it, so each runs again alone on a signer that
+has nothing else to lose; the one that kills again and again gets an error, the rest their signatures.
+"""
+
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from hsmgate.errors import NoSigner, TokenFailed
+from hsmgate.gateway.batch import Item, failure
+from hsmgate.gateway.signer_process import SignerProcess
+from hsmgate.ipc.frames import KIB
+from hsmgate.ipc.messages import FromSigner, Keys, ListKeys, Operation, Sign, Signed
+
+log = logging.getLogger(__name__)
+
+MESSAGE_SECONDS = 0.005
+SHORTEST_MESSAGE_SECONDS = 0.0005
+MESSAGE_BYTES = 1024 * KIB
+MESSAGES_PER_SESSION = 2
+"""One that is worked on and one that is there when it is done."""
+
+UNKNOWN_ITEM_SECONDS = 0.005
+"""What an item is taken to cost until its key was seen."""
+
+DEATHS_AT_MOST = 3
+"""So many signers an item may take with it: once among others, then alone."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message in flight. `started` is when a session can have begun with it, by the signer's order of work."""
+
+    items: list[Item]
+    operations: list[Operation]
+    expected_seconds: float
+    started: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Signer:
+    """A ready signer and what it holds. While it runs a suspect it gets nothing else."""
+
+    process: SignerProcess
+    sessions: int
+    in_flight: dict[int, _Message] = field(default_factory=dict)
+    alone: bool = False
+    answered: bool = False
+
+    @property
+    def room(self) -> int:
+        """How many messages it would take now."""
+        return 0 if self.alone else self.sessions * MESSAGES_PER_SESSION - len(self.in_flight)
+
+    def mark_started(self) -> None:
+        """Note which messages its sessions have got to: the first ones, one for each session."""
+        for message in itertools.islice(self.in_flight.values(), self.sessions):
+            if message.started is None:
+                message.started = time.monotonic()
+
+    def overdue(self, operation_timeout: float) -> bool:
+        """Whether a session has been at one message for longer than any call may take."""
+        oldest = next(iter(self.in_flight.values()), None)
+        if oldest is None or oldest.started is None:
+            return False
+        return time.monotonic() - oldest.started > operation_timeout + 10 * oldest.expected_seconds
+
+
+class TokenPool:
+    """Waiting items and ready signers of one token.
+
+    fault: why this token will not sign again without an operator, None as long as it may.
+    """
+
+    def __init__(self, name: str, sessions: int, on_keys: Callable[["TokenPool", Keys], None]) -> None:
+        self.name = name
+        self.signers: list[Signer] = []
+        self.fault: str | None = None
+        self.waiting = 0
+        self._sessions = sessions
+        self._on_keys = on_keys
+        self._turns: deque[deque[Item]] = deque()
+        self._suspects: deque[Item] = deque()
+        self._seconds: dict[bytes, float] = {}
+        self._ids = itertools.count()
+
+    def submit(self, items: Iterable[Item]) -> None:
+        """Sign these items of one batch. Each is answered, unless its batch is over before."""
+        queue = deque(items)
+        if self.fault is not None:
+            self._refuse(queue, self.fault)
+        elif queue:
+            self._turns.append(queue)
+            self.waiting += len(queue)
+            self._dispatch()
+
+    def join(self, process: SignerProcess) -> Signer:
+        """Take a ready signer in."""
+        signer = Signer(process, self._sessions)
+        process.listen(lambda message: self._receive(signer, message))
+        self.signers.append(signer)
+        self._on_keys(self, Keys(process.opened.keys, process.opened.seconds))
+        self._dispatch()
+        return signer
+
+    def leave(self, signer: Signer) -> int:
+        """A signer is gone: run again what it held. Returns how many items that is."""
+        self.signers.remove(signer)
+        orphans = [item for message in signer.in_flight.values() for item in message.items]
+        signer.in_flight.clear()
+        for item in orphans:
+            item.deaths += 1
+            if item.deaths < DEATHS_AT_MOST:
+                self._suspects.append(item)
+                self.waiting += 1
+            else:
+                item.answer(failure(TokenFailed(f"the signer died {item.deaths} times with this item in hand")))
+        self._dispatch()
+        return len(orphans)
+
+    def give_up(self, fault: str) -> None:
+        """The token will not sign again: refuse what waits and what comes."""
+        self.fault = fault
+        for queue in (*self._turns, self._suspects):
+            self._refuse(queue, fault)
+        self._turns.clear()
+        self._suspects.clear()
+        self.waiting = 0
+
+    def list_keys(self) -> None:
+        """Ask a signer to read the keys again; the answer goes to `on_keys`."""
+        if self.signers:
+            self.signers[0].process.send(ListKeys())
+
+    def overdue(self, operation_timeout: float) -> list[Signer]:
+        """The signers that hang."""
+        return [signer for signer in self.signers if signer.overdue(operation_timeout)]
+
+    def _receive(self, signer: Signer, message: FromSigner) -> None:
+        if isinstance(message, Signed):
+            self._receive_signed(signer, message)
+        elif isinstance(message, Keys):
+            self._on_keys(self, message)
+
+    def _receive_signed(self, signer: Signer, answer: Signed) -> None:
+        message = signer.in_flight.pop(answer.id, None)
+        if message is None or len(answer.results) != len(message.items):
+            log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, signer.process.pid)
+            if message is not None:
+                signer.in_flight[answer.id] = message
+            signer.process.kill()
+            return
+        signer.alone = False
+        signer.answered = True
+        signer.mark_started()
+        for item, result in zip(message.items, answer.results, strict=True):
+            item.answer(result)
+        self._learn(message, answer.seconds)
+        self._dispatch()
+
+    def _learn(self, message: _Message, seconds: list[float]) -> None:
+        """What an item of each key takes, as a running mean that follows within a few messages."""
+        counts: dict[bytes, int] = {}
+        for item in message.items:
+            counts[item.operation.key] = counts.get(item.operation.key, 0) + 1
+        spent: dict[bytes, float] = {}
+        for operation, used in zip(message.operations, seconds, strict=False):
+            spent[operation.key] = spent.get(operation.key, 0.0) + used
+        for key, count in counts.items():
+            seen = spent.get(key, 0.0) / count
+            self._seconds[key] = (self._seconds.get(key, seen) + seen) / 2
+
+    def _dispatch(self) -> None:
+        """Send messages for as long as there is something to send and someone to take it."""
+        while self.waiting:
+            takers = self.signers
+            if self._suspects:
+                idle = next((signer for signer in takers if not signer.in_flight), None)
+                if idle is not None:
+                    self._send(idle, [self._next_suspect()], alone=True)
+                    continue
+                takers = takers[1:]  # the first is left to become idle
+            signer = max(takers, key=lambda signer: signer.room, default=None)
+            if signer is None or signer.room <= 0 or not self._turns:
+                return
+            self._send(signer, self._take(), alone=False)
+
+    def _next_suspect(self) -> Item:
+        self.waiting -= 1
+        return self._suspects.popleft()
+
+    def _take(self) -> list[Item]:
+        """The items of the next message: those of the batch whose turn it is, then of the next, until there are enough.
+
+        An even share for every session, so that all end at about the same time, but never more than MESSAGE_SECONDS'
+        worth.
+        """
+        share = self.waiting // max(1, len(self.signers) * self._sessions)
+        taken: list[Item] = []
+        seconds, size = 0.0, 0
+        while self._turns and size < MESSAGE_BYTES and seconds < MESSAGE_SECONDS:
+            if len(taken) >= share and seconds >= SHORTEST_MESSAGE_SECONDS:
+                break
+            item = self._turns[0].popleft()
+            self.waiting -= 1
+            if not item.batch.over:
+                taken.append(item)
+                size += len(item.payload)
+                seconds += self._seconds.get(item.operation.key, UNKNOWN_ITEM_SECONDS)
+            if not self._turns[0]:
+                self._turns.popleft()
+        if self._turns and taken and self._turns[0][0].batch is taken[-1].batch:
+            self._turns.rotate(-1)  # it had its turn
+        return taken
+
+    def _send(self, signer: Signer, items: list[Item], *, alone: bool) -> None:
+        items = [item for item in items if not item.batch.over]
+        if not items:
+            return
+        operations: dict[Operation, int] = {}
+        carried = [(operations.setdefault(item.operation, len(operations)), item.payload) for item in items]
+        expected = sum(self._seconds.get(item.operation.key, UNKNOWN_ITEM_SECONDS) for item in items)
+        message = _Message(items, list(operations), expected)
+        number = next(self._ids)
+        signer.in_flight[number] = message
+        signer.alone = alone
+        signer.mark_started()
+        signer.process.send(Sign(number, message.operations, carried))
+
+    def _refuse(self, items: Iterable[Item], fault: str) -> None:
+        refusal = failure(NoSigner(fault))
+        for item in items:
+            item.answer(refusal)

@@ -1,0 +1,1 @@
+"""The HTTP surface, a module for each part of it."""

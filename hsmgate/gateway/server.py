@@ -1,0 +1,98 @@
+"""`hsmgate serve`: opens the tokens, listens, and stops in good order."""
+
+import asyncio
+import contextlib
+import signal
+import ssl
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from hsmgate.config import Config
+from hsmgate.errors import ConfigError, SignerStartError
+from hsmgate.gateway.app import make_app
+from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.supervisor import Supervisor
+
+KEEPALIVE_SECONDS = 120.0
+"""Clients that do not retry a POST want the server to be the last to hang up."""
+
+
+async def serve(config: Config, listen: str) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight then is answered first.
+
+    Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
+    """
+    tls = _tls(config)
+    stop = asyncio.Event()
+    async with _signer(config) as signer:
+        runner = web.AppRunner(
+            make_app(config, signer),
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            shutdown_timeout=config.server.request_timeout,
+        )
+        await runner.setup()
+        try:
+            address = await _listen(runner, listen, tls)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            print(f"hsmgate serves on {address}", flush=True)
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _signer(config: Config) -> AsyncIterator[BatchSigner]:
+    """All tokens opened, and their signers ended at the end."""
+    keyring = Keyring()
+    supervisors = [Supervisor(token, config.folder, keyring.update) for token in config.token]
+    try:
+        for supervisor in supervisors:
+            try:
+                await supervisor.start()
+            except SignerStartError as error:
+                raise type(error)(f"token {supervisor.token.name}: {error}") from error
+        yield BatchSigner(keyring, [supervisor.pool for supervisor in supervisors], config.server)
+    finally:
+        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+
+
+async def _listen(runner: web.AppRunner, listen: str, tls: ssl.SSLContext | None) -> str:
+    """Start to listen. Returns the address as a URL, or the socket's path."""
+    site: web.BaseSite
+    if listen.startswith("unix:"):
+        site = web.UnixSite(runner, listen.removeprefix("unix:"), ssl_context=tls)
+    else:
+        host, _, port = listen.rpartition(":")
+        site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError([f"cannot listen on {listen}: {error.strerror or error}"]) from None
+    if listen.startswith("unix:"):
+        return listen
+    host, port = runner.addresses[0][:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    """The TLS side of the listener, None for plain http. Raises ConfigError."""
+    server = config.server
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.path(server.tls_certificate), config.path(server.tls_key))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError([f"server.tls_certificate, server.tls_key: {error.strerror or error}"]) from None
+    if server.client_ca is not None:
+        try:
+            context.load_verify_locations(config.path(server.client_ca))
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError([f"server.client_ca: {error.strerror or error}"]) from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

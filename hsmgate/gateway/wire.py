@@ -1,0 +1,202 @@
+"""JSON in, values out, and back (contract: seed page and dsm-wire, section 1).
+
+Base64 is the standard alphabet with padding, both ways. An explicit null is the same as absent, `hash_alg: ""` too, and
+unknown members are passed over.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from hsmgate.domain.model import Mode, SignParams
+from hsmgate.errors import BadItem, HsmgateError, Unsupported
+from hsmgate.gateway.batch import Result
+from hsmgate.ipc.messages import Failure
+
+
+class BadBody(HsmgateError):
+    """The body is not what the call takes, so the call fails as a whole."""
+
+
+class Inline(msgspec.Struct):
+    """A key in the request itself."""
+
+    value: bytes | None = None
+    obj_type: str | None = None
+
+
+class Descriptor(msgspec.Struct):
+    """How an item names its key: exactly one of the four."""
+
+    kid: str | None = None
+    name: str | None = None
+    transient_key: bytes | None = None
+    inline: Inline | None = None
+
+
+class _Empty(msgspec.Struct):
+    """An object with nothing in it that matters."""
+
+
+class _Mgf1(msgspec.Struct):
+    hash: str | None = None
+
+
+class _Mgf(msgspec.Struct):
+    mgf1: _Mgf1 | None = None
+
+
+class _Pss(msgspec.Struct):
+    mgf: _Mgf | None = None
+
+
+class _Mode(msgspec.Struct):
+    pss: _Pss | None = msgspec.field(default=None, name="PSS")
+    pkcs1: _Empty | None = msgspec.field(default=None, name="PKCS1_V15")
+    variant: str | None = None
+
+
+class SignItem(msgspec.Struct):
+    """A batch item as it came, of the right types and no more than that."""
+
+    key: Descriptor | None = None
+    hash_alg: str | None = None
+    hash: bytes | None = None
+    data: bytes | None = None
+    mode: _Mode | None = None
+    deterministic_signature: bool | None = None
+    context: bytes | None = None
+
+    def descriptor(self) -> Descriptor:
+        """The key's descriptor. Raises BadItem unless it has exactly one form, Unsupported for a form not served."""
+        key = self.key
+        if key is None:
+            raise BadItem("key: missing")
+        forms = (key.kid, key.name, key.transient_key, key.inline)
+        if forms.count(None) != len(forms) - 1:
+            raise BadItem("key: exactly one of kid, name, transient_key and inline")
+        if key.transient_key is not None:
+            raise Unsupported("key.transient_key: transient keys are not served by this version")
+        if key.inline is not None:
+            raise Unsupported("key.inline: inline keys are not served by this version")
+        return key
+
+    def payload(self) -> bytes:
+        """The bytes of `data` or `hash`. Raises BadItem unless there is exactly one of them."""
+        if (self.hash is None) == (self.data is None):
+            raise BadItem(f"hash, data: exactly one of them, not {'none' if self.data is None else 'both'}")
+        payload = self.hash if self.data is None else self.data
+        return payload or b""
+
+    def params(self) -> SignParams:
+        """All that decides the mechanism, apart from the key. Raises BadItem."""
+        return SignParams(
+            hash_alg=self.hash_alg or None,
+            prehashed=self.data is None,
+            mode=None if self.mode is None else _read_mode(self.mode),
+            deterministic=bool(self.deterministic_signature),
+            context=self.context,
+        )
+
+
+def _read_mode(mode: _Mode) -> Mode:
+    if (mode.pss, mode.pkcs1, mode.variant).count(None) != 2:
+        raise BadItem("mode: exactly one of PSS and PKCS1_V15")
+    if mode.pkcs1 is not None:
+        return _PKCS1_V15
+    if mode.pss is None:
+        return Mode(mode.variant or "")
+    if mode.pss.mgf is None:
+        return Mode("PSS")
+    if mode.pss.mgf.mgf1 is None:
+        raise BadItem("mode.PSS.mgf: only mgf1 is known")
+    if not mode.pss.mgf.mgf1.hash:
+        raise BadItem("mode.PSS.mgf.mgf1.hash: missing")
+    return Mode("PSS", mode.pss.mgf.mgf1.hash)
+
+
+_PKCS1_V15 = Mode("PKCS1_V15")
+
+_items = msgspec.json.Decoder(list[SignItem])
+_encoder = msgspec.json.Encoder()
+
+
+def read_items(body: bytes) -> list[SignItem | BadItem]:
+    """The items of a batch body, in order; those that are not of the right types as the error that says so.
+
+    Raises BadBody for what is no JSON array.
+    """
+    try:
+        return [*_items.decode(body)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Somewhere in there is something wrong: find out where, so that only that item pays.
+        return [_read_item(value) for value in _read_array(body)]
+
+
+def _read_array(body: bytes) -> list[Any]:
+    if not body.strip():
+        raise BadBody("the body is empty, not a JSON array of items")
+    try:
+        value = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise BadBody("the body is not JSON") from None
+    if not isinstance(value, list):
+        raise BadBody("the body is not a JSON array of items")
+    return value
+
+
+def _read_item(value: Any) -> SignItem | BadItem:
+    if not isinstance(value, dict):
+        return BadItem("the item is not an object")
+    try:
+        return msgspec.convert(value, SignItem)
+    except msgspec.ValidationError as error:
+        return BadItem(_explain(str(error)))
+    except (UnicodeEncodeError, RecursionError):
+        return BadItem("the item holds what is not Unicode text")
+
+
+_EXPLAINED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_WORDS = {"bytes": "base64 text", "str": "a string", "bool": "true or false", "int": "a number", "float": "a number"}
+
+
+def _explain(text: str) -> str:
+    """Msgspec's complaint in the contract's words: the member first."""
+    match = _EXPLAINED.fullmatch(text)
+    what, path = (match["what"], match["path"]) if match else (text, None)
+    if "base64" in what:
+        what = "not base64 (standard alphabet, with padding)"
+    elif types := re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`", what):
+        expected, got = (_WORDS.get(word, word) for word in types.groups())
+        what = f"it wants {expected}, not {got}"
+    return f"{path}: {what}" if path else what
+
+
+class _Body(msgspec.Struct, omit_defaults=True, kw_only=True):
+    kid: str | None = None
+    signature: bytes
+
+
+class _Success(msgspec.Struct):
+    status: int
+    body: _Body
+
+
+class _Error(msgspec.Struct):
+    status: int
+    error: str
+
+
+def write_answer(kids: Iterable[str | None], results: Iterable[Result]) -> bytes:
+    """The answer to a batch: for each item its signature, with its key's kid where it has one, or its error."""
+    return _encoder.encode(
+        [
+            _Error(result.status, result.text)
+            if isinstance(result, Failure)
+            else _Success(200, _Body(kid=kid, signature=result))
+            for kid, result in zip(kids, results, strict=True)
+        ]
+    )

@@ -1,0 +1,1 @@
+"""The parts of the HTTP process that need neither HTTP nor signers."""

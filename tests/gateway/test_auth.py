@@ -1,0 +1,104 @@
+"""API keys in Authorization headers."""
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hsmgate import config
+from hsmgate.gateway.auth import Authenticator
+
+APP_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
+OTHER_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334456"
+SECRET = "x??>~~s3cret"  # with + and / in its base64, and padding
+
+
+def app(app_id: str, secret: str) -> config.App:
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    return config.App(id=app_id, name=app_id[-1], secret_sha256=digest, keys=["rsa*"], operations=["sign"])
+
+
+AUTHENTICATOR = Authenticator([app(APP_ID, SECRET), app(OTHER_ID, "other")])
+
+
+def api_key(app_id: str = APP_ID, secret: str = SECRET) -> str:
+    return base64.b64encode(f"{app_id}:{secret}".encode()).decode()
+
+
+URL_SAFE = api_key().translate(str.maketrans("+/", "-_"))
+
+
+def test_the_key_of_these_tests_needs_padding_and_both_other_characters() -> None:
+    assert {"+", "/", "="} <= set(api_key())
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer", "basic", "BEARER"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        api_key(),
+        api_key().rstrip("="),
+        URL_SAFE,
+        URL_SAFE.rstrip("="),
+        f"  {api_key()} ",
+        api_key(APP_ID.upper()),
+    ],
+    ids=["standard", "unpadded", "url-safe", "url-safe unpadded", "blanks", "capitals"],
+)
+def test_an_api_key_tells_its_app(scheme: str, key: str) -> None:
+    identified = AUTHENTICATOR.identify(f"{scheme} {key}")
+    assert identified is not None
+    assert (identified.id, identified.name, identified.grant.operations) == (APP_ID, "5", frozenset({"sign"}))
+    assert [name for name in ("rsa2048", "p256") if identified.grant.covers(name, "kid")] == ["rsa2048"]
+
+
+NOT_ASCII = b"\xff" + f"{APP_ID}:{SECRET}".encode()
+
+
+def encoded(text: bytes) -> str:
+    return base64.b64encode(text).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic ",
+        api_key(),
+        f"Digest {api_key()}",
+        f"Basic{api_key()}",
+        f"Basic {APP_ID}:{SECRET}",
+        f"Basic {api_key()}x",
+        f"Basic {api_key()} x",
+        f"Basic ={api_key()}",
+        f"Bearer {api_key(secret='wrong')}",
+        f"Bearer {api_key(secret='')}",
+        f"Bearer {api_key(secret=SECRET + ':')}",
+        f"Bearer {api_key(secret='other')}",
+        f"Bearer {api_key(app_id=APP_ID[:-1] + '7')}",
+        f"Bearer {api_key(app_id='')}",
+        f"Bearer {encoded(APP_ID.encode())}",
+        f"Bearer {encoded(APP_ID.encode() + SECRET.encode())}",
+        f"Bearer {encoded(NOT_ASCII)}",
+        "Bearer \xfc\ud800",
+    ],
+)
+def test_anything_else_is_nobody(authorization: str | None) -> None:
+    assert AUTHENTICATOR.identify(authorization) is None
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(st.characters()), st.binary().map(encoded)))
+@example("A")
+@example("====")
+def test_junk_is_nobody(junk: str) -> None:
+    for authorization in (junk, f"Basic {junk}", f"Bearer {junk}"):
+        assert AUTHENTICATOR.identify(authorization) is None
+
+
+def test_without_apps_everyone_is_nobody() -> None:
+    assert Authenticator([]).identify(f"Basic {api_key()}") is None

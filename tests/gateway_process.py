@@ -1,0 +1,93 @@
+"""A gateway as it really runs: `hsmgate serve`, its signers, HTTP."""
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+HSMGATE = (sys.executable, "-m", "hsmgate")
+BATCH_SIGN = "/crypto/v1/keys/batch/sign"
+
+
+@dataclass
+class Gateway:
+    """A serving gateway, and a client that has its API key."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    api_key: str = field(repr=False)
+    client: aiohttp.ClientSession
+    log: Path
+
+    async def post(self, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Status and body of a batch sign; `body` is sent as it is if it is bytes, else as JSON."""
+        data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
+        sent = {"Authorization": f"Basic {self.api_key}"} if headers is None else headers
+        async with self.client.post(self.url + BATCH_SIGN, data=data, headers=sent) as response:
+            return response.status, await response.read()
+
+    async def sign(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """The answers to a batch that is answered as one."""
+        sent = {"Authorization": f"Basic {self.api_key}"}
+        async with self.client.post(self.url + BATCH_SIGN, json=items, headers=sent) as response:
+            assert response.status == 200, await response.text()
+            answers: list[dict[str, Any]] = await response.json()
+        assert len(answers) == len(items)
+        return answers
+
+    async def sign_one(self, item: Any) -> dict[str, Any]:
+        (answer,) = await self.sign([item])
+        return answer
+
+    def signers(self) -> list[int]:
+        """The process ids of the signers."""
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
+
+    def kill_signers(self, count: int) -> None:
+        for pid in self.signers()[:count]:
+            os.kill(pid, signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 40)
+
+
+@contextlib.asynccontextmanager
+async def serving(config: Path, api_key: str, log: Path) -> AsyncIterator[Gateway]:
+    """A gateway on a free port."""
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(*HSMGATE, "serve", "--config", str(config), "--listen", "127.0.0.1:0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    assert process.stdout is not None
+    line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+    assert line.startswith("hsmgate serves on http"), log.read_text()
+    # The operating system's own limit on connections is enough.
+    connector = aiohttp.TCPConnector(limit=0, ssl=False)
+    timeout = aiohttp.ClientTimeout(total=100)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+        gateway = Gateway(process, line.split()[-1], api_key, client, log)
+        try:
+            yield gateway
+        finally:
+            if process.returncode is None:
+                await gateway.stop()
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
