@@ -23,8 +23,13 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc
+	@softhsm/install.sh softhsm2 opensc openssl
 	$(BIN)/pytest $(T) $(ARGS)
+
+.PHONY: conformance
+conformance: .venv/dev ## Try every combination of the contract on SoftHSM and NSS and write docs/conformance.md
+	@softhsm/install.sh softhsm2 opensc openssl
+	$(BIN)/python -m tests.conformance.run --out docs/conformance.md
 
 .PHONY: lint
 lint: .venv/dev ## Check style and types
@@ -41,7 +46,7 @@ format: .venv/dev ## Put the source into the one style
 constraints: ## Pin the newest versions of all dependencies
 	rm -rf .venv
 	softhsm/venv.sh "$(PYTHON)" .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev,streebog]'
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
 
 .PHONY: clean
@@ -56,5 +61,5 @@ clean: ## Remove what make made, but no DIR
 
 .venv/dev: pyproject.toml constraints.txt
 	softhsm/venv.sh "$(PYTHON)" .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog]'
 	touch $@ .venv/run

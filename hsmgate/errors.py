@@ -10,7 +10,8 @@
      └─ ItemError               one batch item failed; `status` is the item's HTTP status
          ├─ BadItem        400  the item is wrong in itself
          ├─ NotPermitted   403  the key or the app does not allow the operation
-         ├─ NoSuchKey      404  no such key, or none that the app may use
+         ├─ NotFound       404  what the item names is not there, or not any more
+     │   └─ NoSuchKey       no such key, or none that the app may use
          ├─ AmbiguousKey   409  more than one key answers to that descriptor
          ├─ Unsupported    422  this token or version cannot do the combination
          ├─ TokenFailed    500  the token failed on this item
@@ -21,7 +22,6 @@ An item's text goes to the caller, so it names the member and never holds a secr
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 
 class HsmgateError(Exception):
@@ -59,7 +59,7 @@ class FrameError(HsmgateError):
 class ItemError(HsmgateError):
     """One batch item failed."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
 
 
 class BadItem(ItemError):
@@ -74,10 +74,14 @@ class NotPermitted(ItemError):
     status = 403
 
 
-class NoSuchKey(ItemError):
-    """No such key, or none that the app may use: the text is the same for both."""
+class NotFound(ItemError):
+    """What the item names is not there, or not any more."""
 
     status = 404
+
+
+class NoSuchKey(NotFound):
+    """No such key, or none that the app may use: the text is the same for both."""
 
     def __init__(self) -> None:
         super().__init__("key: no such key")

@@ -1,7 +1,7 @@
 """From a token's bytes to DER: ECDSA signatures and public keys."""
 
-from asn1crypto.core import OctetString
-from asn1crypto.keys import ECPointBitString, PublicKeyInfo, RSAPublicKey
+from asn1crypto.core import Integer, ObjectIdentifier, OctetString
+from asn1crypto.keys import DSAParams, ECPointBitString, PublicKeyInfo, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from hsmgate.domain.curves import Curve
@@ -28,7 +28,13 @@ def rsa_public_key(modulus: bytes, exponent: bytes) -> bytes:
 
 
 # RFC 8410, section 4: an AlgorithmIdentifier without parameters.
-_ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
+_EDWARDS_PREFIXES = {
+    "Ed25519": bytes.fromhex("302a300506032b6570032100"),
+    "Ed448": bytes.fromhex("3043300506032b6571033a00"),
+}
+
+
+_EDWARDS_POINT_SIZES = {"Ed25519": (32,), "Ed448": (57,)}
 
 
 def ec_public_key(curve: Curve, ec_point: bytes) -> bytes | None:
@@ -36,12 +42,14 @@ def ec_public_key(curve: Curve, ec_point: bytes) -> bytes | None:
 
     The attribute is a DER OCTET STRING by the standard (PKCS#11 3.2, section 6.3.3) and the bare point on some tokens.
     """
-    sizes = (32,) if curve.name == "Ed25519" else curve.point_sizes
+    sizes = _EDWARDS_POINT_SIZES.get(curve.name, curve.point_sizes)
     point = next((p for p in (_octet_string(ec_point), ec_point) if len(p) in sizes), None)
     if point is None:
         return None
-    if curve.name == "Ed25519":
-        return _ED25519_PREFIX + point
+    if curve.name in _EDWARDS_PREFIXES:
+        return _EDWARDS_PREFIXES[curve.name] + point
+    if point[:1] not in (b"\x02", b"\x03", b"\x04"):
+        return None
     info = PublicKeyInfo(
         {
             "algorithm": {"algorithm": "ec", "parameters": {"named": curve.oid}},
@@ -49,6 +57,37 @@ def ec_public_key(curve: Curve, ec_point: bytes) -> bytes | None:
         }
     )
     return bytes(info.dump())
+
+
+def dsa_public_key(prime: bytes, subprime: bytes, base: bytes, value: bytes) -> bytes:
+    """DER SubjectPublicKeyInfo of CKA_PRIME, CKA_SUBPRIME, CKA_BASE and the public key's CKA_VALUE."""
+    p, q, g, y = (int.from_bytes(part, "big") for part in (prime, subprime, base, value))
+    parameters = DSAParams({"p": p, "q": q, "g": g})
+    info = PublicKeyInfo({"algorithm": {"algorithm": "dsa", "parameters": parameters}, "public_key": Integer(y)})
+    return bytes(info.dump())
+
+
+_ML_DSA_OIDS = {f"MlDsa{n}": f"2.16.840.1.101.3.4.3.{i}" for n, i in ((44, 17), (65, 18), (87, 19))}
+
+
+def ml_dsa_public_key(parameter_set: str, value: bytes) -> bytes:
+    """DER SubjectPublicKeyInfo (RFC 9881, section 4) of the public key's CKA_VALUE."""
+    algorithm = ObjectIdentifier(_ML_DSA_OIDS[parameter_set]).dump()
+    content = _tlv(0x30, algorithm) + _tlv(0x03, b"\0" + value)
+    return _tlv(0x30, content)
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    """DER of up to 65,535 bytes."""
+    size = len(content)
+    length = (
+        bytes((size,))
+        if size < 0x80
+        else b"\x81" + bytes((size,))
+        if size < 0x100
+        else b"\x82" + size.to_bytes(2, "big")
+    )
+    return bytes((tag,)) + length + content
 
 
 def _octet_string(der: bytes) -> bytes:

@@ -51,13 +51,15 @@ CURVES: dict[str, Curve] = {
         *(Curve(f"BrainpoolP{n}R1", f"1.3.36.3.3.2.8.1.1.{2 * i + 1}", n) for i, n in enumerate(_BRAINPOOL_BITS)),
         *(Curve(f"BrainpoolP{n}T1", f"1.3.36.3.3.2.8.1.1.{2 * i + 2}", n) for i, n in enumerate(_BRAINPOOL_BITS)),
         Curve("Ed25519", "1.3.101.112", 256),
+        Curve("Ed448", "1.3.101.113", 456),
     )
 }
 
 # CKA_EC_PARAMS holds the DER of the OID; for Edwards curves some tokens keep a PrintableString instead
 # (PKCS#11 3.0, section 2.3.5).
 _BY_PARAMS = {ObjectIdentifier(curve.oid).dump(): curve for curve in CURVES.values()} | {
-    b"\x13\x0cedwards25519": CURVES["Ed25519"]
+    b"\x13\x0cedwards25519": CURVES["Ed25519"],
+    b"\x13\x0aedwards448": CURVES["Ed448"],
 }
 
 

@@ -11,7 +11,18 @@ class KeyType(StrEnum):
     RSA = "RSA"
     EC = "EC"
     ED25519 = "Ed25519"
+    ED448 = "Ed448"
+    DSA = "DSA"
+    ML_DSA = "ML-DSA"
+    SLH_DSA = "SLH-DSA"
+    HSS = "HSS"
+    XMSS = "XMSS"
+    XMSSMT = "XMSSMT"
     OTHER = "other"
+
+
+ONE_TIME = frozenset({KeyType.HSS, KeyType.XMSS, KeyType.XMSSMT})
+"""Keys that each signature uses a part of, for good: what may have been signed is never run again."""
 
 
 class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -20,8 +31,9 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     ref: 16 bytes that tell this key from every other; equal in all signers, and on a copy of the key on another token.
     kid: the UUID the API knows it by, lower case.
     name: CKA_LABEL, or None where that is empty or not UTF-8.
-    curve: the curve's name (see `hsmgate.domain.curves`), None for keys without one.
-    bits: length of the modulus or of the curve's order, 0 where unknown.
+    variant: the curve's name (see `hsmgate.domain.curves`), the ML-DSA parameter set's ("MlDsa65"), or for DSA the bits
+        of q; None where there is none, or it is unknown.
+    bits: length of the modulus or of a coordinate, 0 where unknown.
     public_key: DER SubjectPublicKeyInfo, or None where the token shows no public part.
     may_sign: CKA_SIGN.
     always_authenticate: CKA_ALWAYS_AUTHENTICATE.
@@ -31,11 +43,11 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     kid: str
     name: str | None
     type: KeyType
-    curve: str | None
+    variant: str | None
     bits: int
     public_key: bytes | None
-    may_sign: bool
-    always_authenticate: bool
+    may_sign: bool = True
+    always_authenticate: bool = False
 
 
 class Mode(msgspec.Struct, frozen=True, array_like=True):
@@ -45,10 +57,15 @@ class Mode(msgspec.Struct, frozen=True, array_like=True):
     mgf_hash: str | None = None
 
 
+LONGEST_CONTEXT = 255
+"""Bytes of ML-DSA's context (FIPS 204, section 5.2)."""
+
+
 class SignParams(msgspec.Struct, frozen=True, array_like=True):
     """All that decides the mechanism, apart from the key: the members of an item but `key` and the bytes.
 
     prehashed: the item's bytes came as `hash`, not as `data`.
+    context: at most LONGEST_CONTEXT bytes.
     """
 
     hash_alg: str | None

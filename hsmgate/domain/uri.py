@@ -48,7 +48,8 @@ class TokenURI:
             name, equals, value = pair.partition("=")
             field = _ATTRIBUTES.get(name)
             if field is None or not equals:
-                raise ValueError(f"'{name}' does not name a token; use {', '.join(_ATTRIBUTES)}")
+                what = f"'{name}'" if equals else "a part without '='"  # which might be a secret
+                raise ValueError(f"{what} does not name a token; use {', '.join(_ATTRIBUTES)}")
             if field in wanted:
                 raise ValueError(f"'{name}' stands twice")
             wanted[field] = _value(name, value)

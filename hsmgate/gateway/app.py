@@ -7,7 +7,7 @@ from aiohttp import web
 
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
-from hsmgate.gateway.routes import credentials, sign, system
+from hsmgate.gateway.routes import credentials, keys, sign, system
 from hsmgate.gateway.signing import BatchSigner
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     app[credentials.AUTHENTICATOR] = Authenticator(config.app)
     app[sign.SIGNER] = signer
     app[sign.MAX_ITEMS] = config.server.max_items
-    app.add_routes([*sign.ROUTES, *system.ROUTES])
+    app.add_routes([*sign.ROUTES, *keys.ROUTES, *system.ROUTES])
     return app
 
 

@@ -42,11 +42,11 @@ class Authenticator:
         scheme, _, credentials = (authorization or "").partition(" ")
         if scheme.lower() not in ("basic", "bearer"):
             return None
-        app_id, _, secret = _decode(credentials.strip()).partition(b":")
+        app_id, colon, secret = _decode(credentials.strip()).partition(b":")
         known = self._apps.get(app_id.decode("ascii", "replace").lower())
         expected = known[1] if known else _NOBODY
         same = hmac.compare_digest(hashlib.sha256(secret).digest(), expected)
-        return known[0] if known and same else None
+        return known[0] if known and same and colon else None
 
 
 def _decode(credentials: str) -> bytes:

@@ -15,6 +15,13 @@ def failure(error: ItemError) -> Failure:
     return Failure(error.status, str(error))
 
 
+def item_error(failure: Failure) -> ItemError:
+    """A failure as the error it was."""
+    error = ItemError(failure.text)
+    error.status = failure.status
+    return error
+
+
 class Batch:
     """The results of one call. Each place is filled once; what comes for a filled place, or too late, is dropped."""
 
@@ -49,16 +56,18 @@ class Batch:
 class Item:
     """One place of a batch, as the pool carries it.
 
+    once: its key is used up by signing, so it must not run twice.
     deaths: how many signers have died with this item in flight.
     """
 
-    __slots__ = ("batch", "deaths", "index", "operation", "payload")
+    __slots__ = ("batch", "deaths", "index", "once", "operation", "payload")
 
-    def __init__(self, batch: Batch, index: int, operation: Operation, payload: bytes) -> None:
+    def __init__(self, batch: Batch, index: int, operation: Operation, payload: bytes, *, once: bool = False) -> None:
         self.batch = batch
         self.index = index
         self.operation = operation
         self.payload = payload
+        self.once = once
         self.deaths = 0
 
     def answer(self, result: Result) -> None:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from hsmgate import config
-from hsmgate.domain.mechanisms import CKM_NAMES
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import SignerStartError
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.supervisor import start_patiently
-from hsmgate.ipc.messages import Keys, Opened
+from hsmgate.ipc.messages import Opened
 
 
 async def check(loaded: config.Config) -> bool:
@@ -24,9 +24,7 @@ async def check(loaded: config.Config) -> bool:
             good = False
             continue
         _print_token(token, opened)
-        keyring.update(
-            TokenPool(token.name, token.sessions, lambda pool, keys: None), Keys(opened.keys, opened.seconds)
-        )
+        keyring.update(TokenPool(token.name, token.sessions, lambda pool, keys: None), opened.keys)
     for problem in keyring.problems():
         print(f"problem: {problem}")
     return good
@@ -43,15 +41,27 @@ def _print_token(token: config.Token, opened: Opened) -> None:
     for slot in opened.slots:
         mark = "*" if slot.chosen else " "
         print(f"  {mark} slot {slot.slot_id}: '{slot.label}', serial {slot.serial}, {slot.manufacturer} {slot.model}")
-    for number, name in CKM_NAMES.items():
-        print(f"  {'has' if number in opened.mechanisms else 'lacks'} {name}")
-    for key in sorted(opened.keys, key=lambda key: (key.name or "", key.kid)):
+    _print_capabilities(opened.capabilities)
+    for key in sorted(opened.keys.keys, key=lambda key: (key.name or "", key.kid)):
         problem = _problem(key)
         print(f"  key {key.kid} '{key.name or ''}' {_kind(key)}{f': {problem}' if problem else ''}")
 
 
+def _print_capabilities(token: Capabilities) -> None:
+    """What was shown; of the token's own PSS, with two hashes each, only how much."""
+    pss = {name for name in token.shown if name.startswith("RSA PSS")}
+    print(f"  {'was seen to do' if token.tried else 'lists'}: {', '.join(sorted(token.shown - pss)) or 'nothing'}")
+    both = sum(name.split()[2] == name.split()[4] for name in pss)
+    print(f"    its own RSA PSS: {both} hashes with themselves in MGF1, {len(pss) - both} pairs of different ones")
+    print(f"  takes as inline keys: {', '.join(sorted(token.inline)) or 'none'}")
+
+
 def _kind(key: KeyInfo) -> str:
-    return key.curve or f"{key.type.value} {key.bits or ''}".rstrip()
+    return (
+        key.variant
+        if key.type is KeyType.EC and key.variant
+        else f"{key.type} {key.bits or key.variant or ''}".rstrip()
+    )
 
 
 def _problem(key: KeyInfo) -> str | None:
@@ -60,6 +70,6 @@ def _problem(key: KeyInfo) -> str | None:
         return "it may not sign (CKA_SIGN is false)"
     if key.always_authenticate:
         return "it wants its PIN at every signature (CKA_ALWAYS_AUTHENTICATE)"
-    if key.type is KeyType.OTHER or (key.type is KeyType.EC and key.curve is None):
-        return "its type or curve is not served"
+    if key.type is KeyType.OTHER or (key.type is KeyType.EC and key.variant is None):
+        return "its type or curve is not known here"
     return None

@@ -23,7 +23,7 @@ class Route:
     ref: bytes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sobject:
     """A key as the API knows it; clones on several tokens are one.
 
@@ -48,7 +48,8 @@ class Keyring:
         self._told: dict[TokenPool, list[KeyInfo]] = {}
         self._by_kid: dict[str, Sobject] = {}
         self._by_name: dict[str, list[Sobject]] = {}
-        self._found: dict[tuple[str, str], Sobject] = {}
+        self._found_kids: dict[tuple[str, str], Sobject] = {}
+        self._found_names: dict[tuple[str, str], Sobject] = {}
 
     def update(self, pool: TokenPool, keys: Keys) -> None:
         """Take in what a token has now."""
@@ -58,14 +59,19 @@ class Keyring:
 
     def by_kid(self, kid: str, app: App) -> Sobject:
         """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        sobject = self._found.get((app.id, kid))
-        return sobject or self._found_now(app, kid, self._search_kid(kid, app))
+        at = app.id, kid.lower()
+        sobject = self._found_kids.get(at)
+        if sobject is None:
+            sobject = self._found_kids[at] = self._search_kid(at[1], app)
+        return sobject
 
     def by_name(self, name: str, app: App) -> Sobject:
         """The key of that name. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        # No kid begins with a blank, so names and kids can share the dictionary.
-        sobject = self._found.get((app.id, " " + name))
-        return sobject or self._found_now(app, " " + name, self._search_name(name, app))
+        at = app.id, name
+        sobject = self._found_names.get(at)
+        if sobject is None:
+            sobject = self._found_names[at] = self._search_name(name, app)
+        return sobject
 
     def problems(self) -> Iterator[str]:
         """What an operator should know: keys that cannot be told apart."""
@@ -77,37 +83,34 @@ class Keyring:
                 yield f"{len(sobjects)} keys are named '{name}': they are used by kid only"
 
     def _rebuild(self) -> None:
-        self._by_kid, self._by_name, self._found = {}, {}, {}
+        self._by_kid, self._by_name, self._found_kids, self._found_names = {}, {}, {}, {}
         for pool, keys in self._told.items():
             for key in keys:
-                self._add(key, Route(pool, key.ref))
-        for sobject in self._by_kid.values():
-            if sobject.info.name is not None:
-                self._by_name.setdefault(sobject.info.name, []).append(sobject)
+                sobject = self._add(key, Route(pool, key.ref))
+                if key.name is not None:
+                    named = self._by_name.setdefault(key.name, [])
+                    if sobject not in named:
+                        named.append(sobject)
 
-    def _add(self, key: KeyInfo, route: Route) -> None:
+    def _add(self, key: KeyInfo, route: Route) -> Sobject:
         there = self._by_kid.get(key.kid)
         if there is None:
-            self._by_kid[key.kid] = Sobject(key, [route])
-            return
+            there = self._by_kid[key.kid] = Sobject(key, [route])
+            return there
         same_token = any(other.pool is route.pool for other in there.routes)
-        there.contested |= same_token or there.info.public_key != key.public_key
+        # Where there are no public keys to compare, all else must be the same.
+        same_key = key.ref == there.info.ref if key.public_key is None else key.public_key == there.info.public_key
+        there.contested |= same_token or not same_key
         there.routes.append(route)
-
-    def _found_now(self, app: App, descriptor: str, sobject: Sobject) -> Sobject:
-        if sobject.contested:
-            raise AmbiguousKey(f"key: more than one key has the kid {sobject.info.kid}")
-        self._found[app.id, descriptor] = sobject
-        return sobject
+        return there
 
     def _search_kid(self, kid: str, app: App) -> Sobject:
-        lower = kid.lower()
-        if not _KID.fullmatch(lower):
+        if not _KID.fullmatch(kid):
             raise BadItem("key.kid: not a UUID")
-        sobject = self._by_kid.get(lower)
+        sobject = self._by_kid.get(kid)
         if sobject is None or not app.grant.covers(sobject.info.name, sobject.info.kid):
             raise NoSuchKey
-        return sobject
+        return _only_one(sobject)
 
     def _search_name(self, name: str, app: App) -> Sobject:
         check_name(name)
@@ -116,7 +119,13 @@ class Keyring:
             raise NoSuchKey
         if len(mine) > 1:
             raise AmbiguousKey(f"key.name: {len(mine)} keys have this name; use kid")
-        return mine[0]
+        return _only_one(mine[0])
+
+
+def _only_one(sobject: Sobject) -> Sobject:
+    if sobject.contested:
+        raise AmbiguousKey(f"key: more than one key has the kid {sobject.info.kid}")
+    return sobject
 
 
 def check_name(name: str) -> None:

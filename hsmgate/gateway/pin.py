@@ -22,7 +22,7 @@ class Pin:
 
 
 def read_pin(source: str, folder: Path) -> Pin:
-    """The PIN from `file:PATH` (without the newline at its end) or `env:NAME`.
+    """The PIN from `file:PATH` (without newlines at its end) or `env:NAME`.
 
     Raises TokenMisconfigured where there is none; the text names the source, never what it holds.
     """
@@ -36,6 +36,10 @@ def read_pin(source: str, folder: Path) -> Pin:
             raise TokenMisconfigured(f"pin_source {source}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise TokenMisconfigured(f"pin_source {source}: not UTF-8") from None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TokenMisconfigured(f"pin_source {source}: not UTF-8") from None
     if not value:
         raise TokenMisconfigured(f"pin_source {source}: there is no PIN in it")
     return Pin(value)

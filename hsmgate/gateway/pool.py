@@ -8,27 +8,40 @@ A signer that dies leaves items behind. Nobody knows which of them killed it, so
 has nothing else to lose; the one that kills again and again gets an error, the rest their signatures.
 """
 
+import asyncio
 import itertools
 import logging
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from hsmgate.errors import NoSigner, TokenFailed
-from hsmgate.gateway.batch import Item, failure
+from msgspec import structs
+
+from hsmgate.domain.capabilities import INLINE_KINDS, Capabilities, wrapping
+from hsmgate.domain.ckm import WRAPPING_MECHANISMS
+from hsmgate.domain.envelope import Blob
+from hsmgate.errors import FrameError, NoSigner, TokenFailed
+from hsmgate.gateway.batch import Item, failure, item_error
 from hsmgate.gateway.signer_process import SignerProcess
+from hsmgate.gateway.signers import Asked, Message, Signer
 from hsmgate.ipc.frames import KIB
-from hsmgate.ipc.messages import FromSigner, Keys, ListKeys, Operation, Sign, Signed
+from hsmgate.ipc.messages import (
+    Failure,
+    FromSigner,
+    Generate,
+    Generated,
+    Keys,
+    ListKeys,
+    Operation,
+    Sign,
+    Signed,
+    Source,
+)
 
 log = logging.getLogger(__name__)
 
 MESSAGE_SECONDS = 0.005
 SHORTEST_MESSAGE_SECONDS = 0.0005
 MESSAGE_BYTES = 1024 * KIB
-MESSAGES_PER_SESSION = 2
-"""One that is worked on and one that is there when it is done."""
-
 UNKNOWN_ITEM_SECONDS = 0.005
 """What an item is taken to cost until its key was seen."""
 
@@ -36,49 +49,11 @@ DEATHS_AT_MOST = 3
 """So many signers an item may take with it: once among others, then alone."""
 
 
-@dataclass(slots=True)
-class _Message:
-    """A message in flight. `started` is when a session can have begun with it, by the signer's order of work."""
-
-    items: list[Item]
-    operations: list[Operation]
-    expected_seconds: float
-    started: float | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Signer:
-    """A ready signer and what it holds. While it runs a suspect it gets nothing else."""
-
-    process: SignerProcess
-    sessions: int
-    in_flight: dict[int, _Message] = field(default_factory=dict)
-    alone: bool = False
-    answered: bool = False
-
-    @property
-    def room(self) -> int:
-        """How many messages it would take now."""
-        return 0 if self.alone else self.sessions * MESSAGES_PER_SESSION - len(self.in_flight)
-
-    def mark_started(self) -> None:
-        """Note which messages its sessions have got to: the first ones, one for each session."""
-        for message in itertools.islice(self.in_flight.values(), self.sessions):
-            if message.started is None:
-                message.started = time.monotonic()
-
-    def overdue(self, operation_timeout: float) -> bool:
-        """Whether a session has been at one message for longer than any call may take."""
-        oldest = next(iter(self.in_flight.values()), None)
-        if oldest is None or oldest.started is None:
-            return False
-        return time.monotonic() - oldest.started > operation_timeout + 10 * oldest.expected_seconds
-
-
 class TokenPool:
     """Waiting items and ready signers of one token.
 
     fault: why this token will not sign again without an operator, None as long as it may.
+    capabilities: what the first signer found out, None until then.
     """
 
     def __init__(self, name: str, sessions: int, on_keys: Callable[["TokenPool", Keys], None]) -> None:
@@ -86,6 +61,8 @@ class TokenPool:
         self.signers: list[Signer] = []
         self.fault: str | None = None
         self.waiting = 0
+        self.capabilities: Capabilities | None = None
+        self._wrapping: set[bytes] = set()
         self._sessions = sessions
         self._on_keys = on_keys
         self._turns: deque[deque[Item]] = deque()
@@ -108,18 +85,25 @@ class TokenPool:
         signer = Signer(process, self._sessions)
         process.listen(lambda message: self._receive(signer, message))
         self.signers.append(signer)
-        self._on_keys(self, Keys(process.opened.keys, process.opened.seconds))
+        self.capabilities = process.opened.capabilities
+        self._take_keys(process.opened.keys)
         self._dispatch()
         return signer
 
     def leave(self, signer: Signer) -> int:
         """A signer is gone: run again what it held. Returns how many items that is."""
         self.signers.remove(signer)
+        for asked in signer.asked.values():
+            asked.give(failure(NoSigner("the signer died; try again")))
         orphans = [item for message in signer.in_flight.values() for item in message.items]
         signer.in_flight.clear()
         for item in orphans:
             item.deaths += 1
-            if item.deaths < DEATHS_AT_MOST:
+            if item.once:
+                item.answer(failure(TokenFailed("the signer died; a one-time key is not tried again")))
+            elif self.fault is not None:
+                item.answer(failure(NoSigner(self.fault)))
+            elif item.deaths < DEATHS_AT_MOST:
                 self._suspects.append(item)
                 self.waiting += 1
             else:
@@ -136,6 +120,34 @@ class TokenPool:
         self._suspects.clear()
         self.waiting = 0
 
+    async def generate(self, order: Generate) -> bytes:
+        """The blob of a new transient key. Raises ItemError."""
+        signer = max(self.signers, key=lambda signer: (not signer.alone, signer.room), default=None)
+        if signer is None:
+            raise NoSigner("no signer is ready")
+        asked = Asked(asyncio.get_running_loop().create_future())
+        numbered = structs.replace(order, id=next(self._ids))
+        signer.asked[numbered.id] = asked
+        signer.process.send(numbered)
+        result = await asked.answer
+        if isinstance(result, Failure):
+            raise item_error(result)
+        self._wrapping.add(Blob.read(result).key_id)
+        return result
+
+    def wraps_keys(self) -> bool:
+        """Whether the token was seen to wrap keys, so that it can make transient ones."""
+        return any(self.capabilities is not None and self.capabilities.can(wrapping(m)) for m in WRAPPING_MECHANISMS)
+
+    def takes_inline(self, obj_type: str) -> bool:
+        """Whether the token took a key of that type that was made outside."""
+        kinds = INLINE_KINDS.get(obj_type.upper(), frozenset())
+        return self.capabilities is not None and not kinds.isdisjoint(self.capabilities.inline)
+
+    def has_wrapping_key(self, key_id: bytes) -> bool:
+        """Whether the token is known to have the keys that a transient key of that id was made with."""
+        return key_id in self._wrapping
+
     def list_keys(self) -> None:
         """Ask a signer to read the keys again; the answer goes to `on_keys`."""
         if self.signers:
@@ -148,8 +160,15 @@ class TokenPool:
     def _receive(self, signer: Signer, message: FromSigner) -> None:
         if isinstance(message, Signed):
             self._receive_signed(signer, message)
+        elif isinstance(message, Generated):
+            signer.key_made(message.id, message.result)
+            self._dispatch()
         elif isinstance(message, Keys):
-            self._on_keys(self, message)
+            self._take_keys(message)
+
+    def _take_keys(self, keys: Keys) -> None:
+        self._wrapping.update(keys.wrapping)
+        self._on_keys(self, keys)
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.pop(answer.id, None)
@@ -167,24 +186,27 @@ class TokenPool:
         self._learn(message, answer.seconds)
         self._dispatch()
 
-    def _learn(self, message: _Message, seconds: list[float]) -> None:
+    def _learn(self, message: Message, seconds: list[float]) -> None:
         """What an item of each key takes, as a running mean that follows within a few messages."""
-        counts: dict[bytes, int] = {}
-        for item in message.items:
-            counts[item.operation.key] = counts.get(item.operation.key, 0) + 1
+        counts = Counter(_cost_key(item.operation) for item in message.items)
         spent: dict[bytes, float] = {}
         for operation, used in zip(message.operations, seconds, strict=False):
-            spent[operation.key] = spent.get(operation.key, 0.0) + used
+            key = _cost_key(operation)
+            spent[key] = spent.get(key, 0.0) + used
         for key, count in counts.items():
             seen = spent.get(key, 0.0) / count
             self._seconds[key] = (self._seconds.get(key, seen) + seen) / 2
+
+    def _cost(self, item: Item) -> float:
+        """The seconds that an item is expected to take."""
+        return self._seconds.get(_cost_key(item.operation), UNKNOWN_ITEM_SECONDS)
 
     def _dispatch(self) -> None:
         """Send messages for as long as there is something to send and someone to take it."""
         while self.waiting:
             takers = self.signers
             if self._suspects:
-                idle = next((signer for signer in takers if not signer.in_flight), None)
+                idle = next((signer for signer in takers if signer.idle), None)
                 if idle is not None:
                     self._send(idle, [self._next_suspect()], alone=True)
                     continue
@@ -214,8 +236,8 @@ class TokenPool:
             self.waiting -= 1
             if not item.batch.over:
                 taken.append(item)
-                size += len(item.payload)
-                seconds += self._seconds.get(item.operation.key, UNKNOWN_ITEM_SECONDS)
+                size += len(item.payload) + len(item.operation.key)
+                seconds += self._cost(item)
             if not self._turns[0]:
                 self._turns.popleft()
         if self._turns and taken and self._turns[0][0].batch is taken[-1].batch:
@@ -228,15 +250,28 @@ class TokenPool:
             return
         operations: dict[Operation, int] = {}
         carried = [(operations.setdefault(item.operation, len(operations)), item.payload) for item in items]
-        expected = sum(self._seconds.get(item.operation.key, UNKNOWN_ITEM_SECONDS) for item in items)
-        message = _Message(items, list(operations), expected)
+        expected = sum(map(self._cost, items))
+        message = Message(items, list(operations), expected)
         number = next(self._ids)
+        try:
+            signer.process.send(Sign(number, message.operations, carried))
+        except (FrameError, ValueError):
+            for item in items:
+                item.answer(failure(TokenFailed("it cannot be carried to a signer")))
+            return
         signer.in_flight[number] = message
         signer.alone = alone
         signer.mark_started()
-        signer.process.send(Sign(number, message.operations, carried))
 
     def _refuse(self, items: Iterable[Item], fault: str) -> None:
         refusal = failure(NoSigner(fault))
         for item in items:
             item.answer(refusal)
+
+
+def _cost_key(operation: Operation) -> bytes:
+    """What operations of about the same cost share: a key, or the kind and size of one that a caller brought."""
+    if operation.source is Source.TOKEN:
+        return operation.key
+    kind = operation.obj_type.upper() if operation.obj_type.upper() in INLINE_KINDS else ""
+    return f"{operation.source} {kind} {len(operation.key) // 64}".encode()

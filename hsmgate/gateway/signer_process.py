@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self, cast
 
 from hsmgate import config
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.pin import read_pin
 from hsmgate.ipc.frames import FrameReader, frame
@@ -79,8 +80,8 @@ class SignerProcess:
         self.pid = process.pid
 
     @classmethod
-    async def start(cls, token: config.Token, folder: Path) -> Self:
-        """Start a signer for the token and wait until it is ready.
+    async def start(cls, token: config.Token, folder: Path, capabilities: Capabilities | None = None) -> Self:
+        """Start a signer for the token and wait until it is ready; it tries the token unless told what that can do.
 
         Raises PinRefused, TokenMisconfigured, or SignerStartError where another try may help.
         """
@@ -89,7 +90,7 @@ class SignerProcess:
         answer: asyncio.Future[FromSigner] = asyncio.get_running_loop().create_future()
         link.on_message = lambda message: None if answer.done() else answer.set_result(message)
         module = str(folder / token.module) if "/" in token.module else token.module
-        link.send(Open(module, token.init_args, token.uri, pin.reveal(), token.sessions))
+        link.send(Open(module, token.init_args, token.uri, pin.reveal(), token.sessions, capabilities))
         try:
             await asyncio.wait((answer, link.lost), timeout=OPEN_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             opened = _opened(answer)

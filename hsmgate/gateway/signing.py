@@ -1,15 +1,19 @@
 """The use case: a batch comes in, every item gets an answer."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hsmgate import config
+from hsmgate.domain.envelope import Blob
+from hsmgate.domain.model import ONE_TIME, SignParams
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Item, Result, failure
-from hsmgate.gateway.keyring import Keyring, Sobject
+from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
-from hsmgate.gateway.wire import SignItem
-from hsmgate.ipc.messages import Operation
+from hsmgate.gateway.wire import Inline, SignItem
+from hsmgate.ipc.messages import Generate, Operation, Source
 
 
 class BatchSigner:
@@ -25,45 +29,93 @@ class BatchSigner:
         return any(pool.signers for pool in self._pools)
 
     async def sign(self, items: Sequence[SignItem | BadItem], app: App) -> tuple[list[str | None], Sequence[Result]]:
-        """The kid and the result of every item, in order."""
+        """The kid and the result of every item, in order; keys that callers bring have no kid."""
         batch = Batch(len(items))
         kids: list[str | None] = [None] * len(items)
         work: dict[TokenPool, list[Item]] = {}
         room = self._server.max_waiting - sum(pool.waiting for pool in self._pools)
         for index, item in enumerate(items):
             try:
-                sobject, operation, payload, pool = self._prepare(item, app)
+                target = self._prepare(item, app)
                 if room <= 0:
                     raise NoSigner(f"too many items are waiting (max_waiting is {self._server.max_waiting})")
             except ItemError as error:
                 batch.put(index, failure(error))
                 continue
             room -= 1
-            kids[index] = sobject.info.kid
-            work.setdefault(pool, []).append(Item(batch, index, operation, payload))
+            kids[index] = target.kid
+            carried = Item(batch, index, target.operation, target.payload, once=target.once)
+            work.setdefault(target.pool, []).append(carried)
         for pool, pool_items in work.items():
             pool.submit(pool_items)
         timeout = self._server.request_timeout
         return kids, await batch.wait(timeout, lambda: self._late(work))
 
-    def _prepare(self, item: SignItem | BadItem, app: App) -> tuple[Sobject, Operation, bytes, TokenPool]:
-        """What to sign, with what, how, where. Raises ItemError."""
+    def _prepare(self, item: SignItem | BadItem, app: App) -> "_Target":
+        """What to sign, with what, where. Raises ItemError."""
         if isinstance(item, BadItem):
             raise item
         descriptor = item.descriptor()
         payload = item.payload()
         params = item.params()
-        if "sign" not in app.grant.operations:
-            raise NotPermitted("this app may not sign")
+        _check_may(app, "sign", "this app may not sign")
+        if descriptor.inline is not None:
+            return self._prepare_inline(descriptor.inline, params, payload, app)
+        if descriptor.transient_key is not None:
+            return self._prepare_transient(descriptor.transient_key, params, payload, app)
         if descriptor.kid is not None:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:
             sobject = self._keyring.by_name(descriptor.name or "", app)
         route = sobject.route()
-        return sobject, Operation(route.ref, params), payload, route.pool
+        once = sobject.info.type in ONE_TIME
+        return _Target(route.pool, Operation(route.ref, params), payload, sobject.info.kid, once)
+
+    def _prepare_inline(self, inline: Inline, params: SignParams, payload: bytes, app: App) -> "_Target":
+        _check_may(app, "inline", "key.inline: this app may not bring its own keys")
+        value, obj_type = inline.read()
+        able = [pool for pool in self._pools if pool.takes_inline(obj_type)]
+        operation = Operation(value, params, Source.INLINE, obj_type)
+        return _Target(self._least_busy(able or self._pools), operation, payload)
+
+    def _prepare_transient(self, blob: bytes, params: SignParams, payload: bytes, app: App) -> "_Target":
+        _check_may(app, "transient", "key.transient_key: this app may not use transient keys")
+        key_id = Blob.read(blob).key_id
+        able = [pool for pool in self._pools if pool.has_wrapping_key(key_id)]
+        operation = Operation(blob, params, Source.TRANSIENT, owner=app.id)
+        return _Target(self._least_busy(able or self._pools), operation, payload)
+
+    async def generate(self, order: Generate, app: App) -> bytes:
+        """The blob of a new transient key. Raises ItemError."""
+        _check_may(app, "transient", "transient: this app may not make transient keys")
+        able = [pool for pool in self._pools if pool.wraps_keys()]
+        timeout = self._server.request_timeout
+        try:
+            return await asyncio.wait_for(self._least_busy(able or self._pools).generate(order), timeout)
+        except TimeoutError:
+            raise DeadlinePassed(f"not made within {timeout:g} s") from None
+
+    def _least_busy(self, pools: Sequence[TokenPool]) -> TokenPool:
+        return min(pools, key=lambda pool: (pool.fault is not None, pool.waiting))
 
     def _late(self, work: dict[TokenPool, list[Item]]) -> ItemError:
         seconds = self._server.request_timeout
         if any(pool.signers for pool in work):
             return DeadlinePassed(f"not signed within {seconds:g} s")
         return NoSigner(f"no signer could be had within {seconds:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where an item goes, and as what."""
+
+    pool: TokenPool
+    operation: Operation
+    payload: bytes
+    kid: str | None = None
+    once: bool = False
+
+
+def _check_may(app: App, operation: str, text: str) -> None:
+    if operation not in app.grant.operations:
+        raise NotPermitted(text)

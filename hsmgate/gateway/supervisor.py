@@ -117,7 +117,7 @@ class Supervisor:
         async with self._starting:
             if self.pool.fault is not None:
                 raise PinRefused(self.pool.fault)
-            return await SignerProcess.start(self.token, self._folder)
+            return await SignerProcess.start(self.token, self._folder, self.pool.capabilities)
 
     async def _watch(self) -> None:
         while True:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from hsmgate.domain.model import Mode, SignParams
-from hsmgate.errors import BadItem, HsmgateError, Unsupported
+from hsmgate.domain.model import LONGEST_CONTEXT, Mode, SignParams
+from hsmgate.errors import BadItem, HsmgateError
 from hsmgate.gateway.batch import Result
 from hsmgate.ipc.messages import Failure
 
@@ -21,11 +21,26 @@ class BadBody(HsmgateError):
     """The body is not what the call takes, so the call fails as a whole."""
 
 
+LARGEST_KEY = 16 * 1024
+"""Bytes of an inline key's value, or of a transient key."""
+
+
 class Inline(msgspec.Struct):
     """A key in the request itself."""
 
     value: bytes | None = None
     obj_type: str | None = None
+
+    def read(self) -> tuple[bytes, str]:
+        """The key's bytes and its type. Raises BadItem."""
+        if not self.value:
+            raise BadItem("key.inline.value: missing")
+        if len(self.value) > LARGEST_KEY:
+            raise BadItem(f"key.inline.value: {len(self.value)} bytes, but at most {LARGEST_KEY} are allowed")
+        obj_type = _word(self.obj_type, "key.inline.obj_type")
+        if not obj_type:
+            raise BadItem("key.inline.obj_type: missing")
+        return self.value, obj_type
 
 
 class Descriptor(msgspec.Struct):
@@ -71,17 +86,13 @@ class SignItem(msgspec.Struct):
     context: bytes | None = None
 
     def descriptor(self) -> Descriptor:
-        """The key's descriptor. Raises BadItem unless it has exactly one form, Unsupported for a form not served."""
+        """The key's descriptor. Raises BadItem unless it has exactly one form."""
         key = self.key
         if key is None:
             raise BadItem("key: missing")
         forms = (key.kid, key.name, key.transient_key, key.inline)
         if forms.count(None) != len(forms) - 1:
             raise BadItem("key: exactly one of kid, name, transient_key and inline")
-        if key.transient_key is not None:
-            raise Unsupported("key.transient_key: transient keys are not served by this version")
-        if key.inline is not None:
-            raise Unsupported("key.inline: inline keys are not served by this version")
         return key
 
     def payload(self) -> bytes:
@@ -93,8 +104,10 @@ class SignItem(msgspec.Struct):
 
     def params(self) -> SignParams:
         """All that decides the mechanism, apart from the key. Raises BadItem."""
+        if self.context is not None and len(self.context) > LONGEST_CONTEXT:
+            raise BadItem(f"context: {len(self.context)} bytes, but at most {LONGEST_CONTEXT} are allowed")
         return SignParams(
-            hash_alg=self.hash_alg or None,
+            hash_alg=_word(self.hash_alg, "hash_alg") or None,
             prehashed=self.data is None,
             mode=None if self.mode is None else _read_mode(self.mode),
             deterministic=bool(self.deterministic_signature),
@@ -108,14 +121,29 @@ def _read_mode(mode: _Mode) -> Mode:
     if mode.pkcs1 is not None:
         return _PKCS1_V15
     if mode.pss is None:
-        return Mode(mode.variant or "")
+        if mode.variant not in _VARIANTS:
+            raise BadItem(f"mode.variant: unknown; {', '.join(_VARIANTS)} are known")
+        return Mode(mode.variant)
     if mode.pss.mgf is None:
         return Mode("PSS")
     if mode.pss.mgf.mgf1 is None:
         raise BadItem("mode.PSS.mgf: only mgf1 is known")
-    if not mode.pss.mgf.mgf1.hash:
+    mgf_hash = _word(mode.pss.mgf.mgf1.hash, "mode.PSS.mgf.mgf1.hash")
+    if not mgf_hash:
         raise BadItem("mode.PSS.mgf.mgf1.hash: missing")
-    return Mode("PSS", mode.pss.mgf.mgf1.hash)
+    return Mode("PSS", mgf_hash)
+
+
+_VARIANTS = ("PURE", "PRE_HASH", "EXTERNAL_MU")
+
+LONGEST_WORD = 32
+
+
+def _word(text: str | None, member: str) -> str | None:
+    """One of the contract's words, as far as its looks tell. Raises BadItem."""
+    if text and not (len(text) <= LONGEST_WORD and text.isascii()):
+        raise BadItem(f"{member}: unknown")
+    return text
 
 
 _PKCS1_V15 = Mode("PKCS1_V15")
@@ -136,16 +164,37 @@ def read_items(body: bytes) -> list[SignItem | BadItem]:
         return [_read_item(value) for value in _read_array(body)]
 
 
+def read_item(body: bytes) -> SignItem | BadItem:
+    """The one item that is a body. Raises BadBody for what is no JSON."""
+    return _read_item(_read_json(body))
+
+
 def _read_array(body: bytes) -> list[Any]:
-    if not body.strip():
-        raise BadBody("the body is empty, not a JSON array of items")
-    try:
-        value = json.loads(body.decode())
-    except (ValueError, RecursionError):
-        raise BadBody("the body is not JSON") from None
+    value = _read_json(body)
     if not isinstance(value, list):
         raise BadBody("the body is not a JSON array of items")
     return value
+
+
+def _read_json(body: bytes) -> Any:
+    if not body.strip():
+        raise BadBody("the body is empty, not JSON")
+    try:
+        # What is not UTF-8 becomes lone surrogates, and endless numbers are cut: we read no member that may hold
+        # either.
+        text = body.decode("utf-8", "surrogateescape")
+        return json.loads(text, parse_constant=_not_json, parse_int=lambda digits: int(digits[:LONGEST_NUMBER]))
+    except RecursionError:
+        raise BadBody("the body is nested too deep") from None
+    except ValueError:
+        raise BadBody("the body is not JSON") from None
+
+
+LONGEST_NUMBER = 4000
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _read_item(value: Any) -> SignItem | BadItem:
@@ -154,16 +203,22 @@ def _read_item(value: Any) -> SignItem | BadItem:
     try:
         return msgspec.convert(value, SignItem)
     except msgspec.ValidationError as error:
-        return BadItem(_explain(str(error)))
-    except (UnicodeEncodeError, RecursionError):
-        return BadItem("the item holds what is not Unicode text")
+        return BadItem(explain(str(error)))
+    except UnicodeEncodeError:
+        return BadItem("data, hash, context: not base64 (standard alphabet, with padding)")
 
 
 _EXPLAINED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
-_WORDS = {"bytes": "base64 text", "str": "a string", "bool": "true or false", "int": "a number", "float": "a number"}
+_WORDS = {
+    "bytes": "base64 text",
+    "str": "a string",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+}
 
 
-def _explain(text: str) -> str:
+def explain(text: str) -> str:
     """Msgspec's complaint in the contract's words: the member first."""
     match = _EXPLAINED.fullmatch(text)
     what, path = (match["what"], match["path"]) if match else (text, None)
@@ -178,6 +233,11 @@ def _explain(text: str) -> str:
 class _Body(msgspec.Struct, omit_defaults=True, kw_only=True):
     kid: str | None = None
     signature: bytes
+
+
+def write_body(kid: str | None, signature: bytes) -> bytes:
+    """The answer to a single signing."""
+    return _encoder.encode(_Body(kid=kid, signature=signature))
 
 
 class _Success(msgspec.Struct):

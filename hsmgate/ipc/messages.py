@@ -3,6 +3,7 @@
     gateway → signer        signer → gateway
     Open                    Opened | OpenFailed      once, first
     Sign                    Signed                   in any order, matched by id
+    Generate                Generated                likewise
     ListKeys                Keys
 
 A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
@@ -13,7 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
-from hsmgate.domain.model import KeyInfo, SignParams
+from hsmgate.domain.capabilities import Capabilities
+from hsmgate.domain.model import KeyInfo, KeyType, SignParams
 from hsmgate.errors import FrameError
 
 
@@ -28,6 +30,7 @@ class Open(_Message):
     uri: the RFC 7512 URI of the token.
     pin: the user PIN; it travels here and nowhere else.
     sessions: work sessions, with a thread each.
+    capabilities: what the token was seen to do before; None to try it now.
     """
 
     module: str
@@ -35,6 +38,7 @@ class Open(_Message):
     uri: str
     pin: str
     sessions: int
+    capabilities: Capabilities | None
 
     def __repr__(self) -> str:
         return f"Open(module={self.module!r}, uri={self.uri!r})"
@@ -56,15 +60,12 @@ class Opened(_Message):
     """Logged in and ready to sign.
 
     library: the module's own description and version.
-    mechanisms: CKM_… numbers.
-    seconds: how long reading the keys took.
     """
 
     library: str
     slots: list[SlotReport]
-    mechanisms: list[int]
-    keys: list[KeyInfo]
-    seconds: float
+    capabilities: Capabilities
+    keys: "Keys"
 
 
 class OpenFault(StrEnum):
@@ -82,11 +83,30 @@ class OpenFailed(_Message):
     text: str
 
 
+class Source(StrEnum):
+    """Where an item's key comes from."""
+
+    TOKEN = "token"  # noqa: S105 - a word
+    INLINE = "inline"
+    TRANSIENT = "transient"
+
+
 class Operation(msgspec.Struct, frozen=True, array_like=True):
-    """What many items have in common: the key's `ref` and how to sign."""
+    """What many items have in common: the key and how to sign.
+
+    key: the `ref` of a key on the token, an inline key's value, or a transient key's blob.
+    obj_type: of an inline key.
+    owner: id of the app that brings a transient key.
+    """
 
     key: bytes
     params: SignParams
+    source: Source = Source.TOKEN
+    obj_type: str = ""
+    owner: str = ""
+
+    def __repr__(self) -> str:
+        return f"Operation(source={self.source!r}, params={self.params!r})"
 
 
 class Sign(_Message):
@@ -112,19 +132,50 @@ class Signed(_Message):
     seconds: list[float]
 
 
+class Generate(_Message):
+    """Make a transient key.
+
+    owner, operations, expires: as in `TransientKey`.
+    variant: the curve of an EC key.
+    """
+
+    id: int
+    owner: str
+    key_type: KeyType
+    variant: str
+    bits: int
+    operations: list[str]
+    expires: int
+
+
+class Generated(_Message):
+    """The blob of a new transient key, or why there is none."""
+
+    id: int
+    result: bytes | Failure
+
+    def __repr__(self) -> str:
+        return f"Generated(id={self.id})"
+
+
 class ListKeys(_Message):
     """Read the token's keys again."""
 
 
 class Keys(_Message):
-    """All keys of the token, and how many seconds reading them took."""
+    """All keys of the token.
+
+    wrapping: ids of the secret keys that transient keys are made with.
+    seconds: how long reading took.
+    """
 
     keys: list[KeyInfo]
+    wrapping: list[bytes]
     seconds: float
 
 
-ToSigner = Open | Sign | ListKeys
-FromSigner = Opened | OpenFailed | Signed | Keys
+ToSigner = Open | Sign | Generate | ListKeys
+FromSigner = Opened | OpenFailed | Signed | Generated | Keys
 
 _T = TypeVar("_T")
 

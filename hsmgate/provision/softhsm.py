@@ -2,18 +2,22 @@
 
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from asn1crypto.core import ObjectIdentifier
 
+from hsmgate.domain import cka
+from hsmgate.domain.ckm import (
+    CKM_EC_EDWARDS_KEY_PAIR_GEN,
+    CKM_EC_KEY_PAIR_GEN,
+    CKM_RSA_PKCS_KEY_PAIR_GEN,
+)
 from hsmgate.domain.curves import CURVES
 from hsmgate.errors import ProvisionError
-from hsmgate.signer import keys as cka
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError, mechanism
-from hsmgate.signer.sessions import AttributeValue, Session
+from hsmgate.signer.sessions import AttributeValue, Session, Template
 
 MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -23,21 +27,6 @@ MODULES = (
     "/usr/local/lib/softhsm/libsofthsm2.so",
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
-
-CKA_PRIVATE = 0x002
-CKA_SENSITIVE = 0x103
-CKA_ENCRYPT = 0x104
-CKA_DECRYPT = 0x105
-CKA_WRAP = 0x106
-CKA_UNWRAP = 0x107
-CKA_VERIFY = 0x10A
-CKA_DERIVE = 0x10C
-CKA_MODULUS_BITS = 0x121
-CKA_EXTRACTABLE = 0x162
-
-CKM_RSA_PKCS_KEY_PAIR_GEN = 0x0000
-CKM_EC_KEY_PAIR_GEN = 0x1040
-CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 
 
 def find_module() -> str:
@@ -89,7 +78,7 @@ class SoftToken:
     def make_rsa(self, label: str, ckaid: bytes, bits: int) -> None:
         """A new RSA key pair. Raises CryptokiError."""
         public: dict[int, AttributeValue] = {
-            CKA_MODULUS_BITS: bits,
+            cka.CKA_MODULUS_BITS: bits,
             cka.CKA_PUBLIC_EXPONENT: (65537).to_bytes(3, "big"),
         }
         self._make(CKM_RSA_PKCS_KEY_PAIR_GEN, label, ckaid, public)
@@ -99,14 +88,14 @@ class SoftToken:
         generator = CKM_EC_EDWARDS_KEY_PAIR_GEN if curve.startswith("Ed") else CKM_EC_KEY_PAIR_GEN
         self._make(generator, label, ckaid, {cka.CKA_EC_PARAMS: ObjectIdentifier(CURVES[curve].oid).dump()})
 
-    def _make(self, generator: int, label: str, ckaid: bytes, public: Mapping[int, AttributeValue]) -> None:
+    def _make(self, generator: int, label: str, ckaid: bytes, public: Template) -> None:
         both: dict[int, AttributeValue] = {cka.CKA_TOKEN: True, cka.CKA_LABEL: label.encode(), cka.CKA_ID: ckaid}
-        may_not_public = dict.fromkeys((CKA_ENCRYPT, CKA_WRAP), False)
-        may_not_private = dict.fromkeys((CKA_EXTRACTABLE, CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE), False)
-        may_private = dict.fromkeys((CKA_PRIVATE, CKA_SENSITIVE, cka.CKA_SIGN), True)
+        may_not_public = dict.fromkeys((cka.CKA_ENCRYPT, cka.CKA_WRAP), False)
+        may_not_private = dict.fromkeys((cka.CKA_EXTRACTABLE, cka.CKA_DECRYPT, cka.CKA_UNWRAP, cka.CKA_DERIVE), False)
+        may_private = dict.fromkeys((cka.CKA_PRIVATE, cka.CKA_SENSITIVE, cka.CKA_SIGN), True)
         self.session.generate_key_pair(
             mechanism(generator, None),
-            both | {CKA_VERIFY: True} | may_not_public | dict(public),
+            both | {cka.CKA_VERIFY: True} | may_not_public | dict(public),
             both | may_private | may_not_private,
         )
 

@@ -19,6 +19,7 @@ from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMiscon
 from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
     FromSigner,
+    Generate,
     ListKeys,
     Open,
     OpenFailed,
@@ -76,13 +77,13 @@ def main(fd: int) -> int:
     token = _open(order, link)
     if token is None:
         return EXIT_OPEN_FAILED
-    work: queue.SimpleQueue[Sign] = queue.SimpleQueue()
+    work: queue.SimpleQueue[Sign | Generate] = queue.SimpleQueue()
     listing: queue.SimpleQueue[ListKeys] = queue.SimpleQueue()
     for number in range(order.sessions):
         _start(f"session-{number}", lambda: _sign(token, work, link))
     _start("keys", lambda: _list_keys(token, listing, link))
     for message in messages:
-        if isinstance(message, Sign):
+        if isinstance(message, Sign | Generate):
             work.put(message)
         elif isinstance(message, ListKeys):
             listing.put(message)
@@ -100,10 +101,11 @@ def _open(order: Open, link: Link) -> Token | None:
         return None
 
 
-def _sign(token: Token, work: "queue.SimpleQueue[Sign]", link: Link) -> None:
+def _sign(token: Token, work: "queue.SimpleQueue[Sign | Generate]", link: Link) -> None:
     signing = Signing(token)
     while True:
-        link.send(signing.run(work.get()))
+        message = work.get()
+        link.send(signing.run(message) if isinstance(message, Sign) else signing.generate(message))
 
 
 def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:

@@ -16,6 +16,7 @@ import pkcs11
 from pkcs11 import _pkcs11
 
 from hsmgate.domain.ckr import CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_OK, ckr_name
+from hsmgate.domain.mechanisms import ContextParameter, EddsaParameter, Parameter, PssParameter
 from hsmgate.domain.uri import TokenInfo
 
 ULONG = ctypes.c_ulong
@@ -88,9 +89,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
     "C_SetOperationState": None,
     "C_Login": (ULONG, ULONG, ctypes.c_char_p, ULONG),
     "C_Logout": None,
-    "C_CreateObject": None,
+    "C_CreateObject": (ULONG, ctypes.POINTER(Attribute), ULONG, _SIZE),
     "C_CopyObject": None,
-    "C_DestroyObject": None,
+    "C_DestroyObject": (ULONG, ULONG),
     "C_GetObjectSize": None,
     "C_GetAttributeValue": (ULONG, ULONG, ctypes.POINTER(Attribute), ULONG),
     "C_SetAttributeValue": None,
@@ -116,8 +117,8 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
     "C_SignFinal": None,
     "C_SignRecoverInit": None,
     "C_SignRecover": None,
-    "C_VerifyInit": None,
-    "C_Verify": None,
+    "C_VerifyInit": (ULONG, ctypes.POINTER(Mechanism), ULONG),
+    "C_Verify": (ULONG, ctypes.c_char_p, ULONG, ctypes.c_char_p, ULONG),
     "C_VerifyUpdate": None,
     "C_VerifyFinal": None,
     "C_VerifyRecoverInit": None,
@@ -126,11 +127,16 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
     "C_DecryptDigestUpdate": None,
     "C_SignEncryptUpdate": None,
     "C_DecryptVerifyUpdate": None,
-    "C_GenerateKey": None,
+    "C_GenerateKey": (ULONG, ctypes.POINTER(Mechanism), ctypes.POINTER(Attribute), ULONG, _SIZE),
     "C_GenerateKeyPair": (
         *(ULONG, ctypes.POINTER(Mechanism)),
         *(ctypes.POINTER(Attribute), ULONG, ctypes.POINTER(Attribute), ULONG),
         *(_SIZE, _SIZE),
+    ),
+    "C_WrapKey": (ULONG, ctypes.POINTER(Mechanism), ULONG, ULONG, _POINTER, _SIZE),
+    "C_UnwrapKey": (
+        *(ULONG, ctypes.POINTER(Mechanism), ULONG, ctypes.c_char_p, ULONG),
+        *(ctypes.POINTER(Attribute), ULONG, _SIZE),
     ),
 }
 
@@ -228,14 +234,54 @@ class Module:
             raise CryptokiError(function, ckr)
 
 
-def mechanism(number: int, parameter: bytes | None) -> Mechanism:
-    """A CK_MECHANISM over a packed parameter."""
-    if parameter is None:
-        return Mechanism(number, None, 0)
-    buffer = ctypes.create_string_buffer(parameter, len(parameter))
-    made = Mechanism(number, ctypes.addressof(buffer), len(parameter))
-    made.parameter = buffer  # an attribute of ours: it keeps the buffer as long as the struct
+def mechanism(number: int, parameter: Parameter = None) -> Mechanism:
+    """A CK_MECHANISM with its parameter, which lives as long as the struct."""
+    made = Mechanism(number, None, 0)
+    if parameter is not None:
+        packed = _pack(parameter)
+        # Attributes of ours, beside the C fields: they keep what is pointed to.
+        made.parameter = packed
+        made.pParameter, made.ulParameterLen = ctypes.addressof(packed), ctypes.sizeof(packed)
     return made
+
+
+def _pack(parameter: PssParameter | EddsaParameter | ContextParameter) -> ctypes.Structure:
+    match parameter:
+        case PssParameter(digest, mgf, salt_size):
+            return _PssParams(digest, mgf, salt_size)
+        case EddsaParameter(prehash):
+            return _EddsaParams(prehash, 0, None)
+        case ContextParameter(hedge, context, digest):
+            packed = _SignContext() if digest is None else _HashSignContext(hash=digest)
+            packed.hedge = hedge
+            if context:
+                packed.keep = ctypes.create_string_buffer(context, len(context))
+                packed.context, packed.size = ctypes.addressof(packed.keep), len(context)
+            return packed
+
+
+class _PssParams(ctypes.Structure):
+    """CK_RSA_PKCS_PSS_PARAMS."""
+
+    _fields_ = (("hashAlg", ULONG), ("mgf", ULONG), ("sLen", ULONG))
+
+
+class _EddsaParams(ctypes.Structure):
+    """CK_EDDSA_PARAMS."""
+
+    _fields_ = (("phFlag", ctypes.c_ubyte), ("ulContextDataLen", ULONG), ("pContextData", ctypes.c_void_p))
+
+
+class _SignContext(ctypes.Structure):
+    """CK_SIGN_ADDITIONAL_CONTEXT."""
+
+    _fields_ = (("hedge", ULONG), ("context", ctypes.c_void_p), ("size", ULONG))
+
+
+class _HashSignContext(ctypes.Structure):
+    """CK_HASH_SIGN_ADDITIONAL_CONTEXT."""
+
+    _fields_ = (*_SignContext._fields_, ("hash", ULONG))
 
 
 def _token_info(slot: Any, token: Any) -> TokenInfo:

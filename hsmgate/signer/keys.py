@@ -1,44 +1,27 @@
 """The token's private keys: found, read, and told apart."""
 
+import ctypes
 import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asn1crypto.x509 import Certificate
+from msgspec import structs
 
-from hsmgate.domain.asn1 import ec_public_key, rsa_public_key
+from hsmgate.domain import cka
+from hsmgate.domain.asn1 import dsa_public_key, ec_public_key, ml_dsa_public_key, rsa_public_key
 from hsmgate.domain.ckr import Failure, classify
-from hsmgate.domain.curves import find_curve
+from hsmgate.domain.curves import CURVES, find_curve
+from hsmgate.domain.mechanisms import ML_DSA_PARAMETER_SETS
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.signer.cryptoki import ULONG, CryptokiError
 from hsmgate.signer.sessions import Session
 
-CKA_CLASS = 0x000
-CKA_TOKEN = 0x001
-CKA_LABEL = 0x003
-CKA_VALUE = 0x011
-CKA_KEY_TYPE = 0x100
-CKA_ID = 0x102
-CKA_SIGN = 0x108
-CKA_MODULUS = 0x120
-CKA_PUBLIC_EXPONENT = 0x122
-CKA_PUBLIC_KEY_INFO = 0x129
-CKA_EC_PARAMS = 0x180
-CKA_EC_POINT = 0x181
-CKA_ALWAYS_AUTHENTICATE = 0x202
-
-CKO_CERTIFICATE = 1
-CKO_PUBLIC_KEY = 2
-CKO_PRIVATE_KEY = 3
-
-CKK_RSA = 0x00
-CKK_EC = 0x03
-CKK_EC_EDWARDS = 0x40
-
 _PRIVATE_KEY_ATTRIBUTES = (
-    *(CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_SIGN, CKA_ALWAYS_AUTHENTICATE),
-    *(CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_PUBLIC_KEY_INFO),
+    *(cka.CKA_LABEL, cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_SIGN, cka.CKA_ALWAYS_AUTHENTICATE),
+    *(cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT, cka.CKA_EC_PARAMS, cka.CKA_PUBLIC_KEY_INFO),
+    *(cka.CKA_PRIME, cka.CKA_SUBPRIME, cka.CKA_BASE, cka.CKA_PARAMETER_SET),
 )
 
 KID_NAMESPACE = uuid.UUID("6a0a8a3e-5f0f-5c5b-9c62-3f3c4b6f2a77")
@@ -57,25 +40,34 @@ class KeyTable:
 
 def read_keys(session: Session, token_serial: str) -> KeyTable:
     """All private keys of the token. Session objects are none: they belong to one item. Raises CryptokiError."""
-    private_keys = _read_all(session, CKO_PRIVATE_KEY, _PRIVATE_KEY_ATTRIBUTES)
-    points = _public_points(session)
+    private_keys = _read_all(session, cka.CKO_PRIVATE_KEY, _PRIVATE_KEY_ATTRIBUTES)
+    public_values = _public_values(session)
     certified = _certified_keys(session)
     keys: dict[bytes, KeyInfo] = {}
     handles: dict[bytes, int] = {}
     for handle, attributes in private_keys:
-        key = _key_info(attributes, points, certified, token_serial)
+        key = _key_info(attributes, public_values, certified, token_serial)
         if key.public_key is None and key.ref in keys:
             # Two keys that nothing tells apart: as two they are refused, as one they might be mixed up.
-            key = _renumbered(key, handle)
+            ref = hashlib.blake2b(key.ref + handle.to_bytes(8, "big"), digest_size=16).digest()
+            key = structs.replace(key, ref=ref)
         keys.setdefault(key.ref, key)
         handles.setdefault(key.ref, handle)
     return KeyTable(tuple(keys.values()), handles)
 
 
+def describe_pair(session: Session, public_key: int, private_key: int) -> KeyInfo:
+    """What a key pair is whose handles are known, session objects among them. Raises CryptokiError."""
+    attributes = session.read(private_key, _PRIVATE_KEY_ATTRIBUTES)
+    public = session.read(public_key, (cka.CKA_EC_POINT, cka.CKA_VALUE, cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT))
+    value = public.get(cka.CKA_EC_POINT) or public.get(cka.CKA_VALUE) or b""
+    return _key_info({**public, **attributes}, {_id_and_type(attributes): {value}}, {}, "")
+
+
 def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> list[tuple[int, Attributes]]:
     """The token objects of a class with those attributes, without what is deleted while we read."""
     objects: list[tuple[int, Attributes]] = []
-    for handle in session.find({CKA_CLASS: object_class, CKA_TOKEN: True}):
+    for handle in session.find({cka.CKA_CLASS: object_class, cka.CKA_TOKEN: True}):
         try:
             objects.append((handle, session.read(handle, types)))
         except CryptokiError as error:
@@ -84,76 +76,108 @@ def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> li
     return objects
 
 
-def _public_points(session: Session) -> dict[tuple[bytes, bytes], set[bytes]]:
-    """CKA_EC_POINT of the token's public keys by CKA_ID and CKA_EC_PARAMS."""
-    points: dict[tuple[bytes, bytes], set[bytes]] = {}
-    for _, attributes in _read_all(session, CKO_PUBLIC_KEY, (CKA_ID, CKA_EC_PARAMS, CKA_EC_POINT)):
-        if attributes.get(CKA_EC_POINT):
-            at = attributes.get(CKA_ID, b""), attributes.get(CKA_EC_PARAMS, b"")
-            points.setdefault(at, set()).add(attributes[CKA_EC_POINT])
-    return points
+_Values = Mapping[tuple[bytes, bytes], set[bytes]]
+"""What public keys hold, by CKA_ID and CKA_KEY_TYPE: of several, nobody knows which belongs to a private key."""
+
+
+def _public_values(session: Session) -> _Values:
+    """CKA_EC_POINT or CKA_VALUE of the token's public keys."""
+    values: dict[tuple[bytes, bytes], set[bytes]] = {}
+    wanted = (cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_EC_POINT, cka.CKA_VALUE)
+    for _, attributes in _read_all(session, cka.CKO_PUBLIC_KEY, wanted):
+        value = attributes.get(cka.CKA_EC_POINT) or attributes.get(cka.CKA_VALUE)
+        if value:
+            values.setdefault(_id_and_type(attributes), set()).add(value)
+    return values
+
+
+def _id_and_type(attributes: Attributes) -> tuple[bytes, bytes]:
+    return attributes.get(cka.CKA_ID, b""), attributes.get(cka.CKA_KEY_TYPE, b"")
 
 
 def _certified_keys(session: Session) -> dict[bytes, set[bytes]]:
     """DER SubjectPublicKeyInfo of the token's certificates by CKA_ID."""
     certified: dict[bytes, set[bytes]] = {}
-    for _, attributes in _read_all(session, CKO_CERTIFICATE, (CKA_ID, CKA_VALUE)):
+    for _, attributes in _read_all(session, cka.CKO_CERTIFICATE, (cka.CKA_ID, cka.CKA_VALUE)):
         try:
-            public_key = Certificate.load(attributes.get(CKA_VALUE, b"")).public_key.dump()
+            public_key = Certificate.load(attributes.get(cka.CKA_VALUE, b"")).public_key.dump()
         except (ValueError, TypeError):
             continue
-        certified.setdefault(attributes.get(CKA_ID, b""), set()).add(public_key)
+        certified.setdefault(attributes.get(cka.CKA_ID, b""), set()).add(public_key)
     return certified
 
 
 def _key_info(
-    attributes: Attributes,
-    points: Mapping[tuple[bytes, bytes], set[bytes]],
-    certified: Mapping[bytes, set[bytes]],
-    token_serial: str,
+    attributes: Attributes, public_values: _Values, certified: Mapping[bytes, set[bytes]], token_serial: str
 ) -> KeyInfo:
-    key_type, curve_name, bits = _kind(attributes)
-    ckaid, label = attributes.get(CKA_ID, b""), attributes.get(CKA_LABEL, b"")
-    public_key = _public_key(attributes, points) or _only(certified.get(ckaid))
-    identity = (ckaid, label, attributes.get(CKA_KEY_TYPE, b""), public_key or b"")
+    key_type, variant, bits = _kind(attributes)
+    ckaid, label = attributes.get(cka.CKA_ID, b""), attributes.get(cka.CKA_LABEL, b"")
+    public_value = _only(public_values.get(_id_and_type(attributes)))
+    public_key = _public_key(key_type, variant, attributes, public_value) or _only(certified.get(ckaid))
+    identity = (ckaid, label, attributes.get(cka.CKA_KEY_TYPE, b""), public_key or b"")
     return KeyInfo(
-        ref=hashlib.blake2b(b"".join(_length_first(part) for part in identity), digest_size=16).digest(),
-        kid=_kid(ckaid, label, attributes.get(CKA_KEY_TYPE, b""), public_key, token_serial),
+        ref=hashlib.blake2b(b"".join(map(_length_first, identity)), digest_size=16).digest(),
+        kid=_kid(ckaid, label, attributes.get(cka.CKA_KEY_TYPE, b""), public_key, token_serial),
         name=_name(label),
         type=key_type,
-        curve=curve_name,
+        variant=variant,
         bits=bits,
         public_key=public_key,
-        may_sign=_flag(attributes, CKA_SIGN, default=True),
-        always_authenticate=_flag(attributes, CKA_ALWAYS_AUTHENTICATE, default=False),
+        may_sign=_flag(attributes, cka.CKA_SIGN, default=True),
+        always_authenticate=_flag(attributes, cka.CKA_ALWAYS_AUTHENTICATE, default=False),
     )
 
 
+_PLAIN_TYPES = {
+    cka.CKK_SLH_DSA: KeyType.SLH_DSA,
+    cka.CKK_HSS: KeyType.HSS,
+    cka.CKK_XMSS: KeyType.XMSS,
+    cka.CKK_XMSSMT: KeyType.XMSSMT,
+}
+_EDWARDS = {"Ed25519": KeyType.ED25519, "Ed448": KeyType.ED448}
+
+
 def _kind(attributes: Attributes) -> tuple[KeyType, str | None, int]:
-    """Type, curve's name and size in bits."""
-    number = ULONG.from_buffer_copy(attributes.get(CKA_KEY_TYPE, b"").ljust(8, b"\xff")).value
-    if number == CKK_RSA:
-        return KeyType.RSA, None, int.from_bytes(attributes.get(CKA_MODULUS, b""), "big").bit_length()
-    curve = find_curve(attributes.get(CKA_EC_PARAMS, b""))
-    name, bits = (curve.name, curve.bits) if curve else (None, 0)
-    if number == CKK_EC:
-        return KeyType.EC, name, bits
-    if number == CKK_EC_EDWARDS and name == "Ed25519":
-        return KeyType.ED25519, name, bits
-    return KeyType.OTHER, name, bits
+    """Type, variant and size in bits, as `KeyInfo` has them."""
+    number = _ulong(attributes, cka.CKA_KEY_TYPE)
+    curve = find_curve(attributes.get(cka.CKA_EC_PARAMS, b""))
+    variant, curve_bits = (curve.name, curve.bits) if curve else (None, 0)
+    match number:
+        case cka.CKK_RSA:
+            return KeyType.RSA, None, _bits(attributes, cka.CKA_MODULUS)
+        case cka.CKK_EC:
+            return KeyType.EC, variant, curve_bits
+        case cka.CKK_EC_EDWARDS:
+            return _EDWARDS.get(variant or "", KeyType.OTHER), variant, curve_bits
+        case cka.CKK_DSA:
+            q_bits = _bits(attributes, cka.CKA_SUBPRIME)
+            return KeyType.DSA, str(q_bits) if q_bits else None, _bits(attributes, cka.CKA_PRIME)
+        case cka.CKK_ML_DSA:
+            return KeyType.ML_DSA, ML_DSA_PARAMETER_SETS.get(_ulong(attributes, cka.CKA_PARAMETER_SET)), 0
+        case _:
+            return _PLAIN_TYPES.get(number, KeyType.OTHER), None, 0
 
 
-def _public_key(attributes: Attributes, points: Mapping[tuple[bytes, bytes], set[bytes]]) -> bytes | None:
-    """DER SubjectPublicKeyInfo from the private key's own attributes, or from the public key of the same CKA_ID."""
-    modulus, exponent = attributes.get(CKA_MODULUS), attributes.get(CKA_PUBLIC_EXPONENT)
+def _public_key(
+    key_type: KeyType, variant: str | None, attributes: Attributes, public_value: bytes | None
+) -> bytes | None:
+    """DER SubjectPublicKeyInfo from the private key's own attributes, or with its public key's value."""
+    modulus, exponent = attributes.get(cka.CKA_MODULUS), attributes.get(cka.CKA_PUBLIC_EXPONENT)
     if modulus and exponent:
         return rsa_public_key(modulus, exponent)
-    ec_params = attributes.get(CKA_EC_PARAMS, b"")
-    point = _only(points.get((attributes.get(CKA_ID, b""), ec_params)))
-    curve = find_curve(ec_params)
-    if point and curve:
-        return ec_public_key(curve, point)
-    return attributes.get(CKA_PUBLIC_KEY_INFO) or None
+    domain = [attributes.get(type_, b"") for type_ in (cka.CKA_PRIME, cka.CKA_SUBPRIME, cka.CKA_BASE)]
+    public_key = None
+    if public_value and variant:
+        match key_type:
+            case KeyType.EC | KeyType.ED25519 | KeyType.ED448:
+                public_key = ec_public_key(CURVES[variant], public_value)
+            case KeyType.DSA if all(domain):
+                public_key = dsa_public_key(domain[0], domain[1], domain[2], public_value)
+            case KeyType.ML_DSA:
+                public_key = ml_dsa_public_key(variant, public_value)
+            case _:
+                pass
+    return public_key or attributes.get(cka.CKA_PUBLIC_KEY_INFO) or None
 
 
 def _kid(ckaid: bytes, label: bytes, key_type: bytes, public_key: bytes | None, token_serial: str) -> str:
@@ -163,11 +187,6 @@ def _kid(ckaid: bytes, label: bytes, key_type: bytes, public_key: bytes | None, 
     what = public_key or b"".join(map(_length_first, (token_serial.encode(), ckaid, label, key_type)))
     digest = hashlib.sha1(KID_NAMESPACE.bytes + what, usedforsecurity=False).digest()
     return str(uuid.UUID(bytes=digest[:16], version=5))
-
-
-def _renumbered(key: KeyInfo, handle: int) -> KeyInfo:
-    ref = hashlib.blake2b(key.ref + handle.to_bytes(8, "big"), digest_size=16).digest()
-    return KeyInfo(ref, key.kid, key.name, key.type, key.curve, key.bits, None, key.may_sign, key.always_authenticate)
 
 
 def _name(label: bytes) -> str | None:
@@ -180,6 +199,15 @@ def _name(label: bytes) -> str | None:
 def _flag(attributes: Attributes, type_: int, *, default: bool) -> bool:
     value = attributes.get(type_)
     return value != b"\x00" if value else default
+
+
+def _ulong(attributes: Attributes, type_: int) -> int:
+    """A CK_ULONG, or one that stands for nothing."""
+    return ULONG.from_buffer_copy(attributes.get(type_, b"").ljust(ctypes.sizeof(ULONG), b"\xff")).value
+
+
+def _bits(attributes: Attributes, type_: int) -> int:
+    return int.from_bytes(attributes.get(type_, b""), "big").bit_length()
 
 
 def _only(values: set[bytes] | None) -> bytes | None:

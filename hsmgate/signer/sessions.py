@@ -7,8 +7,10 @@ knows no PIN. A session is used by one thread at a time.
 
 import ctypes
 from collections.abc import Iterable, Mapping
+from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK
+from hsmgate.domain.mechanisms import LARGEST_SIGNATURE
 from hsmgate.signer.cryptoki import ULONG, Attribute, CryptokiError, Mechanism, Module, SessionInfo
 
 CKF_RW_SESSION = 0x02
@@ -18,14 +20,19 @@ CKU_USER = 1
 CKS_USER_FUNCTIONS = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 CKR_ATTRIBUTE_SENSITIVE = 0x11
 CKR_ATTRIBUTE_TYPE_INVALID = 0x12
-
-LARGEST_SIGNATURE = 128 * 1024
-"""Bytes: more than any signature mechanism of PKCS#11 3.2 gives."""
+CKR_SIGNATURE_INVALID = 0xC0
+CKR_SIGNATURE_LEN_RANGE = 0xC1
 
 _UNAVAILABLE = ULONG(-1).value  # CK_UNAVAILABLE_INFORMATION
 _FOUND_AT_ONCE = 512
 
-AttributeValue = bytes | bool | int
+LARGEST_WRAPPED_KEY = 16 * 1024
+
+AttributeValue = Union[bytes, bool, int, "Template"]
+"""A CK_ATTRIBUTE's value: bytes, CK_BBOOL, CK_ULONG, or an array of attributes (CKA_UNWRAP_TEMPLATE)."""
+
+Template = Mapping[int, AttributeValue]
+"""Attribute types and values."""
 
 
 class Session:
@@ -81,9 +88,17 @@ class Session:
             raise CryptokiError("C_Sign", ckr)
         return ctypes.string_at(self._signature, self._size.value)
 
-    def find(self, template: Mapping[int, AttributeValue]) -> list[int]:
+    def verify(self, key: int, mechanism: Mechanism, data: bytes, signature: bytes) -> bool:
+        """Whether the token takes that for a signature of `data`. Raises CryptokiError where it cannot tell."""
+        self._module.check("C_VerifyInit", self.handle, mechanism, key)
+        ckr = self._module.call["C_Verify"](self.handle, data, len(data), signature, len(signature))
+        if ckr not in (CKR_OK, CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE):
+            raise CryptokiError("C_Verify", ckr)
+        return ckr == CKR_OK
+
+    def find(self, template: Template) -> list[int]:
         """The handles of all objects that match, each once. Raises CryptokiError."""
-        attributes, _keep = _pack(template)
+        attributes = _pack(template)
         self._module.check("C_FindObjectsInit", self.handle, attributes, len(attributes))
         found: dict[int, None] = {}  # some tokens give one object twice
         handles, count = (ULONG * _FOUND_AT_ONCE)(), ULONG()
@@ -95,20 +110,49 @@ class Session:
         self._module.check("C_FindObjectsFinal", self.handle)
         return list(found)
 
-    def generate_key_pair(
-        self, mechanism: Mechanism, public: Mapping[int, AttributeValue], private: Mapping[int, AttributeValue]
-    ) -> tuple[int, int]:
+    def create(self, template: Template) -> int:
+        """The handle of a new object. Raises CryptokiError."""
+        handle = ULONG()
+        self._module.check("C_CreateObject", self.handle, _pack(template), len(template), ctypes.byref(handle))
+        return handle.value
+
+    def destroy(self, handle: int) -> None:
+        """Destroy an object. Raises CryptokiError."""
+        self._module.check("C_DestroyObject", self.handle, handle)
+
+    def generate_key(self, mechanism: Mechanism, template: Template) -> int:
+        """The handle of a new secret key. Raises CryptokiError."""
+        handle = ULONG()
+        at = ctypes.byref(handle)
+        self._module.check("C_GenerateKey", self.handle, mechanism, _pack(template), len(template), at)
+        return handle.value
+
+    def generate_key_pair(self, mechanism: Mechanism, public: Template, private: Template) -> tuple[int, int]:
         """The handles of a new public and private key. Raises CryptokiError."""
-        public_attributes, _keep_public = _pack(public)
-        private_attributes, _keep_private = _pack(private)
         public_key, private_key = ULONG(), ULONG()
         self._module.check(
             "C_GenerateKeyPair",
             *(self.handle, mechanism),
-            *(public_attributes, len(public), private_attributes, len(private)),
+            *(_pack(public), len(public), _pack(private), len(private)),
             *(ctypes.byref(public_key), ctypes.byref(private_key)),
         )
         return public_key.value, private_key.value
+
+    def wrap(self, mechanism: Mechanism, wrapping_key: int, key: int) -> bytes:
+        """The key, encrypted. Raises CryptokiError."""
+        buffer, size = ctypes.create_string_buffer(LARGEST_WRAPPED_KEY), ULONG(LARGEST_WRAPPED_KEY)
+        self._module.check("C_WrapKey", self.handle, mechanism, wrapping_key, key, buffer, ctypes.byref(size))
+        return buffer.raw[: size.value]
+
+    def unwrap(self, mechanism: Mechanism, wrapping_key: int, wrapped: bytes, template: Template) -> int:
+        """The handle of the key that was wrapped. Raises CryptokiError."""
+        handle = ULONG()
+        self._module.check(
+            "C_UnwrapKey",
+            *(self.handle, mechanism, wrapping_key, wrapped, len(wrapped)),
+            *(_pack(template), len(template), ctypes.byref(handle)),
+        )
+        return handle.value
 
     def read(self, handle: int, types: Iterable[int]) -> dict[int, bytes]:
         """The attributes of those types that the object has and shows. Raises CryptokiError."""
@@ -131,21 +175,23 @@ class Session:
         return [attribute for attribute in array if attribute.ulValueLen != _UNAVAILABLE]
 
 
-def _pack(template: Mapping[int, AttributeValue]) -> tuple[ctypes.Array[Attribute], list[object]]:
-    """A template as C has it, and the buffers it points into, which must be kept for as long as it is used."""
-    buffers = [ctypes.create_string_buffer(raw, len(raw)) for raw in map(_pack_value, template.values())]
-    attributes = (Attribute * len(template))(
-        *(
-            Attribute(type_, ctypes.addressof(buffer), len(buffer))
-            for type_, buffer in zip(template, buffers, strict=True)
-        )
-    )
-    return attributes, [*buffers]
+def _pack(template: Template) -> "ctypes.Array[Attribute]":
+    """A template as C has it. It keeps the buffers that it points into."""
+    array = (Attribute * len(template))()
+    keep = []
+    for attribute, (type_, value) in zip(array, template.items(), strict=True):
+        packed = _pack_value(value)
+        keep.append(packed)
+        attribute.type, attribute.pValue, attribute.ulValueLen = type_, ctypes.addressof(packed), ctypes.sizeof(packed)
+    array.keep = keep  # type: ignore[attr-defined]
+    return array
 
 
-def _pack_value(value: AttributeValue) -> bytes:
-    if isinstance(value, bytes):
-        return value
+def _pack_value(value: AttributeValue) -> "ctypes.Array[Attribute] | ctypes.Array[ctypes.c_char]":
+    if isinstance(value, Mapping):
+        return _pack(value)
     if isinstance(value, bool):
-        return b"\x01" if value else b"\x00"
-    return bytes(ULONG(value))
+        value = b"\x01" if value else b"\x00"
+    elif isinstance(value, int):
+        value = bytes(ULONG(value))
+    return ctypes.create_string_buffer(value, len(value))

@@ -9,22 +9,30 @@ from dataclasses import dataclass
 from hsmgate.domain.ckr import Failure as Class
 from hsmgate.domain.ckr import ckr_name, classify
 from hsmgate.domain.mechanisms import Plan, plan
+from hsmgate.domain.model import KeyInfo
+from hsmgate.domain.verification import Verifier
 from hsmgate.errors import ItemError, NoSigner, NoSuchKey, NotPermitted, TokenFailed, Unsupported
-from hsmgate.ipc.messages import Failure, Operation, Sign, Signed
+from hsmgate.ipc.messages import Failure, Generate, Generated, Operation, Sign, Signed, Source
 from hsmgate.signer.cryptoki import CryptokiError, Mechanism, mechanism
+from hsmgate.signer.inline import create_inline
+from hsmgate.signer.objects import refused
 from hsmgate.signer.token import Token, TokenLost
 
 PREPARED_AT_MOST = 4096
 """Operations remembered per thread. A caller chooses them (`context` is one's own), so there must be an end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
-    """An operation with all that could be decided beforehand."""
+    """An operation with all that could be decided beforehand.
+
+    verifier: for a key that a caller brought, until its first signature was found right.
+    """
 
     plan: Plan
     handle: int
     mechanism: Mechanism
+    verifier: Verifier | None = None
 
 
 class Signing:
@@ -34,8 +42,10 @@ class Signing:
         """Open the session. Raises TokenLost."""
         self._token = token
         self._session = token.work_session()
-        self._prepared: dict[Operation, Prepared] = {}
         self._generation = token.generation
+        self._prepared: dict[Operation, Prepared] = {}
+        # Keys that callers brought, and their objects: they last for a message.
+        self._brought: dict[Operation, Prepared | ItemError] = {}
 
     def run(self, message: Sign) -> Signed:
         """Every item's signature or failure, in order. Raises TokenLost."""
@@ -52,63 +62,136 @@ class Signing:
             ended = clock()
             seconds[index] += ended - started
             started = ended
+        self._forget_brought()
         return Signed(message.id, results, seconds)
+
+    def generate(self, order: Generate) -> Generated:
+        """A new transient key. Raises TokenLost."""
+        try:
+            return Generated(order.id, self._token.transient.make(self._session, order))
+        except ItemError as error:
+            self._replace_session()
+            return Generated(order.id, Failure(error.status, str(error)))
+        except CryptokiError as error:
+            self._replace_session()
+            failed = _item_error(classify(error.ckr), error)
+            return Generated(order.id, Failure(failed.status, str(failed)))
 
     def _sign(self, operation: Operation, payload: bytes) -> bytes:
         prepared = self._prepare(operation)
         to_sign = prepared.plan.prepare(payload)
         try:
-            signature = self._call(prepared, to_sign)
+            raw = self._call(prepared, to_sign)
         except CryptokiError as error:
-            signature = self._recover(operation, to_sign, error)
-        return prepared.plan.finish(signature)
+            raw = self._recover(operation, to_sign, error)
+        signature = prepared.plan.finish(raw)
+        if prepared.verifier is not None:
+            if prepared.verifier.verifies(prepared.plan, to_sign, signature) is False:
+                raise TokenFailed("the token's signature does not verify under this key")
+            prepared.verifier = None
+        return signature
 
     def _call(self, prepared: Prepared, to_sign: bytes) -> bytes:
         return self._session.sign(prepared.handle, prepared.mechanism, to_sign, prepared.plan.signature_size)
 
     def _prepare(self, operation: Operation) -> Prepared:
         """The operation's plan and handle. Raises ItemError."""
+        if operation.source is not Source.TOKEN:
+            return self._prepare_brought(operation)
         if self._generation != self._token.generation or len(self._prepared) >= PREPARED_AT_MOST:
             self._prepared.clear()
             self._generation = self._token.generation
         prepared = self._prepared.get(operation)
         if prepared is None:
-            prepared = self._prepared[operation] = self._decide(operation)
+            key, handle = self._find(operation.key)
+            prepared = self._prepared[operation] = self._decide(operation, key, handle)
         return prepared
 
-    def _decide(self, operation: Operation) -> Prepared:
-        handle = self._token.keys.handles.get(operation.key)
-        if handle is None:
-            self._read_keys()
-            handle = self._token.keys.handles.get(operation.key)
-            if handle is None:
-                raise NoSuchKey
-        key = next(key for key in self._token.keys.keys if key.ref == operation.key)
+    def _prepare_brought(self, operation: Operation) -> Prepared:
+        """Make the caller's key an object, once in a message. Raises ItemError."""
+        prepared = self._brought.get(operation)
+        if prepared is None:
+            try:
+                prepared = self._bring(operation)
+            except ItemError as error:
+                prepared = error
+            self._brought[operation] = prepared
+        if isinstance(prepared, ItemError):
+            raise prepared
+        return prepared
+
+    def _bring(self, operation: Operation) -> Prepared:
+        try:
+            if operation.source is Source.TRANSIENT:
+                key, handle = self._token.transient.unwrap(self._session, operation.key, operation.owner)
+            else:
+                key, handle = create_inline(self._session, operation.key, operation.obj_type)
+        except CryptokiError as error:
+            self._replace_session()
+            raise refused(f"key.{operation.source}", error) from error
+        try:
+            prepared = self._decide(operation, key, handle)
+        except ItemError:
+            self._session.destroy(handle)
+            raise
+        prepared.verifier = Verifier.of(key.public_key)
+        return prepared
+
+    def _decide(self, operation: Operation, key: KeyInfo, handle: int) -> Prepared:
         decided = plan(operation.params, key, self._token.capabilities)
         return Prepared(decided, handle, mechanism(decided.mechanism, decided.parameter))
 
-    def _recover(self, operation: Operation, to_sign: bytes, error: CryptokiError) -> bytes:
-        """Sign after a failure where that may help, on a fresh session in any case. Raises ItemError or TokenLost.
+    def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
+        """A key on the token and its handle. Raises NoSuchKey."""
+        if ref not in self._token.keys.handles:
+            self._read_keys()
+        table = self._token.keys
+        handle = table.handles.get(ref)
+        if handle is None:
+            raise NoSuchKey
+        return next(key for key in table.keys if key.ref == ref), handle
 
-        A session that saw an error may be in the middle of an operation for ever, so it is not used again.
-        """
-        self._session.close()
-        self._session = self._token.work_session()  # which finds out whether the login is gone
+    def _recover(self, operation: Operation, to_sign: bytes, error: CryptokiError) -> bytes:
+        """Sign after a failure where that may help, on a fresh session in any case. Raises ItemError or TokenLost."""
+        self._replace_session()
         match classify(error.ckr):
-            case Class.KEY_GONE:
+            case Class.KEY_GONE if operation.source is Source.TOKEN:
                 self._read_keys()
-            case Class.SESSION_DEAD:
+            case Class.KEY_GONE | Class.SESSION_DEAD:
                 pass
             case Class.LOGIN_LOST | Class.TOKEN_GONE | Class.LIBRARY_DEAD | Class.PIN:
                 raise TokenLost(str(error))
             case other:
                 raise _item_error(other, error)
+        prepared = self._prepare(operation)
+        if prepared.plan.once:
+            raise TokenFailed(f"the token failed ({ckr_name(error.ckr)}); a one-time key is not tried again")
         try:
-            return self._call(self._prepare(operation), to_sign)
+            return self._call(prepared, to_sign)
         except CryptokiError as again:
-            self._session.close()
-            self._session = self._token.work_session()
+            self._replace_session()
             raise _item_error(classify(again.ckr), again) from again
+
+    def _replace_session(self) -> None:
+        """Take a fresh session: one that saw an error may be in the middle of an operation for ever. Raises TokenLost.
+
+        With the old one go the objects that were made in it; opening the new one finds out whether the login is gone.
+        """
+        self._session.close()
+        self._brought.clear()
+        self._session = self._token.work_session()
+
+    def _forget_brought(self) -> None:
+        """Destroy the objects of keys that callers brought."""
+        if not self._brought:
+            return
+        try:
+            for prepared in self._brought.values():
+                if isinstance(prepared, Prepared):
+                    self._session.destroy(prepared.handle)
+        except CryptokiError:
+            self._replace_session()
+        self._brought.clear()
 
     def _read_keys(self) -> None:
         try:

@@ -3,14 +3,16 @@
 import threading
 import time
 
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckr import Failure, ckr_name, classify
-from hsmgate.domain.mechanisms import Capabilities
 from hsmgate.domain.uri import TokenInfo, TokenURI
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import Keys, Open, Opened, SlotReport
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
 from hsmgate.signer.keys import KeyTable, read_keys
+from hsmgate.signer.proof import prove
 from hsmgate.signer.sessions import Session
+from hsmgate.signer.transient import TransientKeys
 
 REFRESH_PAUSE_SECONDS = 1.0
 """A missing key makes the table be read again at most this often."""
@@ -38,14 +40,20 @@ class Token:
         try:
             self._slots = self.module.tokens()
             self.info = _choose(self._slots, TokenURI.parse(order.uri))
-            self.capabilities = Capabilities(self.module.mechanisms(self.info.slot_id))
-            self._login_session = Session(self.module, self.info.slot_id)
+            self._login_session = self._open_session()
             _login(self._login_session, order.pin)
+            self.capabilities = order.capabilities or self._prove()
+            self.transient = TransientKeys(self.capabilities)
             self._refresh = threading.Lock()
             self.generation = 0
             self.read_keys()
         except CryptokiError as error:
             raise SignerStartError(str(error)) from error
+
+    def _prove(self) -> Capabilities:
+        keys = read_keys(self._login_session, self.info.serial).keys
+        mechanisms = self.module.mechanisms(self.info.slot_id)
+        return prove(self._open_session, mechanisms, {key.type for key in keys})
 
     def opened(self) -> Opened:
         """What the gateway wants to know first."""
@@ -53,8 +61,7 @@ class Token:
             SlotReport(s.slot_id, s.slot_description, s.label, s.serial, s.manufacturer, s.model, s == self.info)
             for s in self._slots
         ]
-        mechanisms = sorted(self.capabilities.mechanisms)
-        return Opened(self.module.description, slots, mechanisms, [*self.keys.keys], self._read_seconds)
+        return Opened(self.module.description, slots, self.capabilities, self._listed)
 
     def read_keys(self) -> Keys:
         """Read the key table again. Raises CryptokiError, or TokenLost where the login is gone.
@@ -64,23 +71,27 @@ class Token:
         with self._refresh:
             started = time.monotonic()
             table = read_keys(self._login_session, self.info.serial)
+            wrapping = self.transient.read_ids(self._login_session)
             if not self._login_session.is_logged_in():
                 raise TokenLost("the login is gone")
             self.keys: KeyTable = table
             self.generation += 1
             self._read_at = time.monotonic()
-            self._read_seconds = self._read_at - started
-            return Keys([*table.keys], self._read_seconds)
+            self._listed = Keys([*table.keys], wrapping, self._read_at - started)
+            return self._listed
 
     def read_keys_if_old(self) -> None:
         """Read the key table again, unless that was done just now."""
         if time.monotonic() - self._read_at >= REFRESH_PAUSE_SECONDS:
             self.read_keys()
 
+    def _open_session(self) -> Session:
+        return Session(self.module, self.info.slot_id)
+
     def work_session(self) -> Session:
         """A session to sign with. Raises TokenLost where none can be opened or the login is gone."""
         try:
-            session = Session(self.module, self.info.slot_id)
+            session = self._open_session()
             logged_in = session.is_logged_in()
         except CryptokiError as error:
             raise TokenLost(f"no session: {error}") from error

@@ -3,13 +3,13 @@
 import pytest
 from asn1crypto.core import OctetString
 from asn1crypto.keys import PublicKeyInfo
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsmgate.domain.asn1 import ec_public_key, ecdsa_der, rsa_public_key
+from hsmgate.domain.asn1 import dsa_public_key, ec_public_key, ecdsa_der, ml_dsa_public_key, rsa_public_key
 from hsmgate.domain.curves import CURVES, Curve
 from hsmgate.errors import TokenFailed
 
@@ -61,13 +61,30 @@ def test_an_ec_point_becomes_the_public_key_that_it_is(
         assert info == public.public_bytes(*SPKI)
 
 
+@pytest.mark.parametrize("kind", [ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey])
 @pytest.mark.parametrize("wrapped", [True, False], ids=["octet string", "bare point"])
-def test_an_ed25519_point_becomes_the_public_key_that_it_is(wrapped: bool) -> None:
-    public = ed25519.Ed25519PrivateKey.generate().public_key()
+def test_an_edwards_point_becomes_the_public_key_that_it_is(
+    kind: type[ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey], wrapped: bool
+) -> None:
+    public, curve = kind.generate().public_key(), CURVES[kind.__name__.removesuffix("PrivateKey")]
     point = public.public_bytes_raw()
-    assert ec_public_key(CURVES["Ed25519"], OctetString(point).dump() if wrapped else point) == public.public_bytes(
-        *SPKI
-    )
+    assert ec_public_key(curve, OctetString(point).dump() if wrapped else point) == public.public_bytes(*SPKI)
+
+
+def test_a_dsa_public_key_is_der_as_cryptography_writes_it() -> None:
+    public = dsa.generate_private_key(1024).public_key()
+    numbers = public.public_numbers()
+    group = numbers.parameter_numbers
+    parts = (number.to_bytes(129, "big") for number in (group.p, group.q, group.g, numbers.y))
+    assert dsa_public_key(*parts) == public.public_bytes(*SPKI)
+
+
+@pytest.mark.parametrize("kind", [mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey, mldsa.MLDSA87PrivateKey])
+def test_an_ml_dsa_public_key_is_der_as_cryptography_writes_it(
+    kind: type[mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey],
+) -> None:
+    public, parameter_set = kind.generate().public_key(), f"MlDsa{kind.__name__[5:7]}"
+    assert ml_dsa_public_key(parameter_set, public.public_bytes_raw()) == public.public_bytes(*SPKI)
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=lambda curve: curve.name)

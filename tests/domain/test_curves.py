@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hsmgate.domain.curves import CURVES, Curve, find_curve
 
-WEIERSTRASS = [curve for curve in CURVES.values() if curve.name != "Ed25519"]
+WEIERSTRASS = [curve for curve in CURVES.values() if not curve.name.startswith("Ed")]
 KNOWN_TO_CRYPTOGRAPHY = [
     *("NistP192", "NistP224", "NistP256", "NistP384", "NistP521", "SecP256K1"),
     *("BrainpoolP256R1", "BrainpoolP384R1", "BrainpoolP512R1"),
@@ -51,8 +51,9 @@ def test_a_curve_is_found_by_the_der_of_its_oid(curve: Curve) -> None:
     assert find_curve(ObjectIdentifier(curve.oid).dump()) is curve
 
 
-def test_ed25519_is_found_by_the_name_that_some_tokens_keep() -> None:
-    assert find_curve(PrintableString("edwards25519").dump()) is CURVES["Ed25519"]
+@pytest.mark.parametrize(("name", "curve"), [("edwards25519", "Ed25519"), ("edwards448", "Ed448")])
+def test_an_edwards_curve_is_found_by_the_name_that_some_tokens_keep(name: str, curve: str) -> None:
+    assert find_curve(PrintableString(name).dump()) is CURVES[curve]
 
 
 @pytest.mark.parametrize("params", [b"", b"\x05\x00", b"NistP256", ObjectIdentifier("1.2.3").dump()])

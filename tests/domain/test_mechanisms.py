@@ -1,7 +1,7 @@
 """The table: key, item and token to a plan. Signatures are verified by `cryptography`, private operations are pow()."""
 
-import ctypes
 import itertools
+import sys
 from functools import cache
 
 import pytest
@@ -9,40 +9,80 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from msgspec.structs import replace
 
+from hsmgate.domain import capabilities as can
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.curves import CURVES
-from hsmgate.domain.digests import DIGESTS, NOT_YET_SERVED, Digest
-from hsmgate.domain.mechanisms import CKM_NAMES, CKM_RSA_PKCS_PSS, CKM_RSA_X_509, Capabilities, plan
-from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
+from hsmgate.domain.digests import DIGESTS, Digest
+from hsmgate.domain.mechanisms import (
+    LARGEST_SIGNATURE,
+    ContextParameter,
+    EddsaParameter,
+    Parameter,
+    PssParameter,
+    plan,
+    promised,
+)
+from hsmgate.domain.model import ONE_TIME, KeyInfo, KeyType, Mode, SignParams
 from hsmgate.errors import BadItem, ItemError, NotPermitted, Unsupported
 from tests.verify import HASHES
 
-EVERYTHING = Capabilities(frozenset(CKM_NAMES))
-NO_PSS = Capabilities(frozenset(CKM_NAMES) - {CKM_RSA_PKCS_PSS})
-NO_RAW_RSA = Capabilities(frozenset(CKM_NAMES) - {CKM_RSA_X_509})
-
-RSA = KeyInfo(bytes(16), "", "k", KeyType.RSA, None, 2048, None, may_sign=True, always_authenticate=False)
-EC = replace(RSA, type=KeyType.EC, curve="NistP256", bits=256)
-ED25519 = replace(RSA, type=KeyType.ED25519, curve="Ed25519", bits=256)
-OTHER = replace(RSA, type=KeyType.OTHER, bits=0)
-
-DATA = b"attack at dawn"
-PKCS1, PSS, PURE = Mode("PKCS1_V15"), Mode("PSS"), Mode("PURE")
-PSS_MGF1_SHA1, PSS_MGF1_SSL3, PSS_MGF1_MD5 = Mode("PSS", "sha1"), Mode("PSS", "Ssl3"), Mode("PSS", "MD5")
+# PKCS#11 3.2, pkcs11t.h
+CKM = {0x01: "RSA_PKCS", 0x03: "RSA_X_509", 0x0D: "RSA_PKCS_PSS", 0x11: "DSA", 0x1041: "ECDSA", 0x1057: "EDDSA"}
+CKM |= {0x1D: "ML_DSA", 0x1F: "HASH_ML_DSA", 0x2E: "SLH_DSA", 0x4033: "HSS", 0x4036: "XMSS", 0x4037: "XMSSMT"}
 
 SHA_1_AND_2 = ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512")
 SHA_3 = ("SHA3_224", "SHA3_256", "SHA3_384", "SHA3_512")
-CONTRACT = (*SHA_1_AND_2, *SHA_3, *sorted(NOT_YET_SERVED))
+OTHERS = tuple(name for name in DIGESTS if name not in HASHES)
+ML_DSA_SETS = ("MlDsa44", "MlDsa65", "MlDsa87")
 
-served = pytest.mark.parametrize("digest", DIGESTS.values(), ids=lambda digest: digest.name)
+PLAIN = frozenset(
+    {
+        *(can.RSA_PKCS1, can.RSA_RAW, can.ECDSA, can.DSA, can.SLH_DSA, "HSS", "XMSS", "XMSSMT", *ML_DSA_SETS),
+        *(can.ML_DSA_CONTEXT, can.ML_DSA_DETERMINISTIC, can.ML_DSA_PREHASH),
+        *(name(curve) for name in (can.edwards, can.edwards_prehash) for curve in ("Ed25519", "Ed448")),
+    }
+)
+NO_PSS = Capabilities.of((), PLAIN)
+EVERYTHING = Capabilities.of((), PLAIN | {can.rsa_pss(name, name) for name in SHA_1_AND_2})
+NOTHING = Capabilities.of(CKM, ())
+
+RSA = KeyInfo(bytes(16), "", "k", KeyType.RSA, None, 2048, None)
+EC = replace(RSA, type=KeyType.EC, variant="NistP256", bits=256)
+ED25519 = replace(RSA, type=KeyType.ED25519, variant="Ed25519", bits=256)
+ED448 = replace(RSA, type=KeyType.ED448, variant="Ed448", bits=456)
+DSA = replace(RSA, type=KeyType.DSA, variant="256")
+ML_DSA = replace(RSA, type=KeyType.ML_DSA, variant="MlDsa65", bits=0)
+SLH_DSA, HSS, XMSS, XMSSMT, OTHER = (
+    replace(RSA, type=KeyType(name), bits=0) for name in ("SLH-DSA", "HSS", "XMSS", "XMSSMT", "other")
+)
+KEYS = {key.type: key for key in (RSA, EC, ED25519, ED448, DSA, ML_DSA, SLH_DSA, HSS, XMSS, XMSSMT, OTHER)}
+
+DATA = b"attack at dawn"
+PKCS1, PSS = Mode("PKCS1_V15"), Mode("PSS")
+PSS_MGF1_SHA1, PSS_MGF1_SSL3, PSS_MGF1_MD5 = Mode("PSS", "sha1"), Mode("PSS", "Ssl3"), Mode("PSS", "MD5")
+PURE, PRE_HASH, EXTERNAL_MU, NO_SUCH = Mode("PURE"), Mode("PRE_HASH"), Mode("EXTERNAL_MU"), Mode("pure")
+RSA_MODES = (PKCS1, PSS, PSS_MGF1_SHA1, PSS_MGF1_SSL3, PSS_MGF1_MD5)
+MODES = (None, *RSA_MODES, PURE, PRE_HASH, EXTERNAL_MU, NO_SUCH)
+
+every_digest = pytest.mark.parametrize("digest", DIGESTS.values(), ids=lambda digest: digest.name)
+every_key = pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.type)
 prehashed_or_not = pytest.mark.parametrize("prehashed", [False, True], ids=["data", "hash"])
 
 
 def outcome(params: SignParams, key: KeyInfo, token: Capabilities = EVERYTHING) -> str:
     """The mechanism's name, or the error's class and the member that its text blames."""
     try:
-        return CKM_NAMES[plan(params, key, token).mechanism]
+        return CKM[plan(params, key, token).mechanism]
     except ItemError as error:
         return f"{type(error).__name__} {str(error).partition(':')[0]}"
+
+
+def with_data(hash_alg: str | None = "SHA256", mode: Mode | None = None, context: bytes | None = None) -> SignParams:
+    return SignParams(hash_alg, prehashed=False, mode=mode, context=context)
+
+
+def with_hash(hash_alg: str | None = "SHA256", mode: Mode | None = None, context: bytes | None = None) -> SignParams:
+    return SignParams(hash_alg, prehashed=True, mode=mode, context=context)
 
 
 @cache
@@ -50,87 +90,213 @@ def private_key(bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
-# For SHA-1 and SHA-2, for SHA-3, for the hashes that are not served; the same for `data` and `hash`.
-TABLE: dict[tuple[KeyType, Mode | None], tuple[str, str, str]] = {
-    (KeyType.RSA, None): ("CKM_RSA_PKCS", "CKM_RSA_PKCS", "Unsupported hash_alg"),
-    (KeyType.RSA, PKCS1): ("CKM_RSA_PKCS", "CKM_RSA_PKCS", "Unsupported hash_alg"),
-    (KeyType.RSA, PSS): ("CKM_RSA_PKCS_PSS", "CKM_RSA_X_509", "Unsupported hash_alg"),
-    (KeyType.RSA, PSS_MGF1_SSL3): (*("Unsupported mode.PSS.mgf.mgf1.hash",) * 2, "Unsupported hash_alg"),
-    (KeyType.RSA, PSS_MGF1_MD5): (*("BadItem mode.PSS.mgf.mgf1.hash",) * 2, "Unsupported hash_alg"),
-    (KeyType.RSA, PURE): ("BadItem mode", "BadItem mode", "Unsupported hash_alg"),
-    (KeyType.EC, None): ("CKM_ECDSA", "CKM_ECDSA", "Unsupported hash_alg"),
-    **{(KeyType.EC, mode): ("BadItem mode",) * 3 for mode in (PKCS1, PSS, PSS_MGF1_SSL3, PSS_MGF1_MD5, PURE)},
-    (KeyType.ED25519, None): ("CKM_EDDSA",) * 3,
-    **{(KeyType.ED25519, mode): ("BadItem mode",) * 3 for mode in (PKCS1, PSS, PSS_MGF1_SSL3, PSS_MGF1_MD5, PURE)},
-    **{(KeyType.OTHER, m): ("Unsupported key",) * 3 for m in (None, PKCS1, PSS, PSS_MGF1_SSL3, PSS_MGF1_MD5, PURE)},
+Outcomes = tuple[str, str, str]
+"""For SHA-1 and SHA-2, for SHA-3, for the other hashes."""
+
+
+def alike(text: str) -> Outcomes:
+    return text, text, text
+
+
+# For `data` and for `hash`.
+TABLE: dict[tuple[KeyType, Mode | None], tuple[Outcomes, Outcomes]] = {
+    **{(kind, mode): (alike("BadItem mode"),) * 2 for kind, mode in itertools.product(KeyType, MODES)},
+    (KeyType.RSA, None): (alike("RSA_PKCS"),) * 2,
+    (KeyType.RSA, PKCS1): (alike("RSA_PKCS"),) * 2,
+    (KeyType.RSA, PSS): (("RSA_PKCS_PSS", "RSA_X_509", "RSA_X_509"),) * 2,
+    (KeyType.RSA, PSS_MGF1_SSL3): (alike("RSA_X_509"),) * 2,
+    (KeyType.RSA, PSS_MGF1_MD5): (alike("BadItem mode.PSS.mgf.mgf1.hash"),) * 2,
+    (KeyType.EC, None): (alike("ECDSA"),) * 2,
+    (KeyType.DSA, None): (alike("DSA"),) * 2,
+    (KeyType.ED25519, None): (alike("EDDSA"),) * 2,
+    (KeyType.ED448, None): (alike("EDDSA"),) * 2,
+    (KeyType.ML_DSA, None): (alike("ML_DSA"), ("HASH_ML_DSA", "HASH_ML_DSA", "Unsupported hash_alg")),
+    (KeyType.ML_DSA, PURE): (alike("ML_DSA"), alike("BadItem hash")),
+    (KeyType.ML_DSA, PRE_HASH): (("HASH_ML_DSA", "HASH_ML_DSA", "Unsupported hash_alg"),) * 2,
+    (KeyType.ML_DSA, EXTERNAL_MU): (alike("Unsupported mode"),) * 2,
+    (KeyType.SLH_DSA, None): (alike("SLH_DSA"), alike("Unsupported hash")),
+    **{(kind, None): (alike(kind.value), alike("Unsupported hash")) for kind in ONE_TIME},
+    (KeyType.OTHER, None): (alike("Unsupported key"),) * 2,
 }
-KEYS = {key.type: key for key in (RSA, EC, ED25519, OTHER)}
+del TABLE[KeyType.RSA, PSS_MGF1_SHA1]  # which mechanism that is depends on the hash: see below
 
 
-def test_the_table_is_total() -> None:
-    modes = {mode for _, mode in TABLE}
-    assert set(TABLE) == set(itertools.product(KeyType, modes))
+def test_there_is_a_key_of_every_type() -> None:
+    assert set(KEYS) == set(KeyType)
 
 
-@pytest.mark.parametrize(("kind", "mode"), TABLE, ids=str)
+@every_key
 @prehashed_or_not
-def test_key_mode_and_hash_decide_the_mechanism(kind: KeyType, mode: Mode | None, prehashed: bool) -> None:
-    outcomes = TABLE[kind, mode]
-    if prehashed and outcomes[0] == "CKM_EDDSA":
-        outcomes = ("Unsupported hash",) * 3  # Ed25519ph
-    expected = (
-        dict.fromkeys(SHA_1_AND_2, outcomes[0])
-        | dict.fromkeys(SHA_3, outcomes[1])
-        | dict.fromkeys(NOT_YET_SERVED, outcomes[2])
-    )
-    assert {name: outcome(SignParams(name, prehashed, mode), KEYS[kind]) for name in CONTRACT} == expected
+def test_key_mode_and_hash_decide_the_mechanism(key: KeyInfo, prehashed: bool) -> None:
+    for (kind, mode), outcomes in TABLE.items():
+        if kind is key.type:
+            sha2, sha3, others = outcomes[prehashed]
+            expected = dict.fromkeys(SHA_1_AND_2, sha2) | dict.fromkeys(SHA_3, sha3) | dict.fromkeys(OTHERS, others)
+            assert {name: outcome(SignParams(name, prehashed, mode), key) for name in DIGESTS} == expected, mode
+
+
+PSS_SHA256, PSS_SHA256_MGF1_SHA1 = can.rsa_pss("SHA256", "SHA256"), can.rsa_pss("SHA256", "SHA1")
+DETERMINISTIC = SignParams("SHA256", prehashed=False, deterministic=True)
+
+# How to sign; what a token must have shown for it, each of them needed; what it is then signed with.
+GATES: list[tuple[KeyInfo, SignParams, dict[str, str], str, Parameter]] = [
+    (RSA, with_data(), {can.RSA_PKCS1: "key"}, "RSA_PKCS", None),
+    (RSA, with_data(mode=PSS), {PSS_SHA256: "key"}, "RSA_PKCS_PSS", PssParameter(0x250, 2, 32)),
+    (RSA, with_data(mode=PSS_MGF1_SHA1), {PSS_SHA256_MGF1_SHA1: "key"}, "RSA_PKCS_PSS", PssParameter(0x250, 1, 32)),
+    (RSA, with_data(mode=PSS_MGF1_SHA1), {can.RSA_RAW: "key"}, "RSA_X_509", None),
+    (EC, with_data(), {can.ECDSA: "key"}, "ECDSA", None),
+    (DSA, with_data(), {can.DSA: "key"}, "DSA", None),
+    (ED25519, with_data(), {"Ed25519": "key"}, "EDDSA", None),
+    (ED25519, with_data(), {"Ed25519 with parameter": "key"}, "EDDSA", EddsaParameter(prehash=False)),
+    (ED25519, with_hash(), {"Ed25519ph": "hash"}, "EDDSA", EddsaParameter(prehash=True)),
+    (ED448, with_data(), {"Ed448": "key"}, "EDDSA", None),
+    (ED448, with_data(), {"Ed448 with parameter": "key"}, "EDDSA", EddsaParameter(prehash=False)),
+    (ED448, with_hash(), {"Ed448ph": "hash"}, "EDDSA", EddsaParameter(prehash=True)),
+    *((replace(ML_DSA, variant=name), with_data(), {name: "key"}, "ML_DSA", None) for name in ML_DSA_SETS),
+    (ML_DSA, with_data(context=b""), {"MlDsa65": "key"}, "ML_DSA", None),
+    (
+        *(ML_DSA, with_data(context=b"c"), {"MlDsa65": "key", can.ML_DSA_CONTEXT: "context"}),
+        *("ML_DSA", ContextParameter(0, b"c")),
+    ),
+    (
+        *(ML_DSA, DETERMINISTIC, {"MlDsa65": "key", can.ML_DSA_DETERMINISTIC: "deterministic_signature"}),
+        *("ML_DSA", ContextParameter(2, b"")),
+    ),
+    (
+        *(ML_DSA, with_hash(context=b""), {"MlDsa65": "key", can.ML_DSA_PREHASH: "hash"}),
+        *("HASH_ML_DSA", ContextParameter(0, b"", 0x250)),
+    ),
+    (
+        *(ML_DSA, with_data("sha3_512", PRE_HASH), {"MlDsa65": "key", can.ML_DSA_PREHASH: "mode"}),
+        *("HASH_ML_DSA", ContextParameter(0, b"", 0x2D0)),
+    ),
+    (
+        *(ML_DSA, SignParams("SHA512", prehashed=True, mode=PRE_HASH, deterministic=True, context=bytes(255))),
+        {
+            "MlDsa65": "key",
+            can.ML_DSA_CONTEXT: "context",
+            can.ML_DSA_DETERMINISTIC: "deterministic_signature",
+            can.ML_DSA_PREHASH: "mode",
+        },
+        *("HASH_ML_DSA", ContextParameter(2, bytes(255), 0x270)),
+    ),
+    (SLH_DSA, with_data(), {can.SLH_DSA: "key"}, "SLH_DSA", None),
+    *((key, with_data(), {key.type.value: "key"}, key.type.value, None) for key in (HSS, XMSS, XMSSMT)),
+]
+
+
+@pytest.mark.parametrize(("key", "params", "needed", "mechanism", "parameter"), GATES)
+def test_what_a_token_was_seen_to_do_is_enough_and_all_of_it_is_needed(
+    key: KeyInfo, params: SignParams, needed: dict[str, str], mechanism: str, parameter: Parameter
+) -> None:
+    decided = plan(params, key, Capabilities.of((), needed))
+    assert (CKM[decided.mechanism], decided.parameter) == (mechanism, parameter)
+    for missing, member in needed.items():
+        assert outcome(params, key, Capabilities.of(CKM, set(needed) - {missing})) == f"Unsupported {member}"
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_refusal_says_what_is_missing_and_how_that_is_known(tried: bool) -> None:
+    token = Capabilities(frozenset(), frozenset(), tried=tried)
+    with pytest.raises(Unsupported) as caught:
+        plan(with_data(), EC, token)
+    assert str(caught.value) == f"key: its token {'was not seen to do' if tried else 'does not list'} ECDSA"
+
+
+def test_a_token_that_does_the_curve_either_way_gets_no_parameter() -> None:
+    both = Capabilities.of((), {"Ed25519", "Ed25519 with parameter"})
+    assert plan(with_data(), ED25519, both).parameter is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "hash_alg", "shown", "expected"),
+    [
+        (PSS, "SHA256", {PSS_SHA256, can.RSA_RAW}, "RSA_PKCS_PSS"),
+        (PSS, "SHA256", {PSS_SHA256_MGF1_SHA1, can.RSA_RAW}, "RSA_X_509"),
+        (PSS, "SHA256", {PSS_SHA256_MGF1_SHA1}, "Unsupported key"),
+        (PSS, "SHA384", {PSS_SHA256}, "Unsupported key"),
+        (PSS, "SHA3_256", {can.rsa_pss("SHA3_256", "SHA3_256")}, "RSA_PKCS_PSS"),
+        (PSS, "SSL3", {can.rsa_pss("SSL3", "SSL3")}, "Unsupported key"),
+        (PSS_MGF1_SHA1, "SHA1", {can.rsa_pss("SHA1", "SHA1")}, "RSA_PKCS_PSS"),
+        (PSS_MGF1_SSL3, "SHA1", {can.rsa_pss("SHA1", "SSL3"), can.RSA_RAW}, "RSA_X_509"),
+    ],
+    ids=str,
+)
+def test_pss_is_the_tokens_own_where_it_was_seen_to_do_it(
+    mode: Mode, hash_alg: str, shown: set[str], expected: str
+) -> None:
+    assert outcome(with_data(hash_alg, mode), RSA, Capabilities.of((), shown)) == expected
 
 
 @pytest.mark.parametrize("mode", [None, PKCS1], ids=str)
-@pytest.mark.parametrize("digest", [*SHA_1_AND_2, *SHA_3])
+@pytest.mark.parametrize("digest", HASHES)
 def test_pkcs1_signs_what_cryptography_signs(mode: Mode | None, digest: str) -> None:
     private = private_key(1088)
     numbers = private.public_key().public_numbers()
     signature = private.sign(DATA, padding.PKCS1v15(), HASHES[digest])
     encoded = pow(int.from_bytes(signature, "big"), numbers.e, numbers.n).to_bytes(136, "big")
-    of_data = plan(SignParams(digest, prehashed=False, mode=mode), replace(RSA, bits=1088), EVERYTHING)
-    of_hash = plan(SignParams(digest, prehashed=True, mode=mode), replace(RSA, bits=1088), EVERYTHING)
-    assert encoded == b"\0\1" + (b"\0" + of_data.prepare(DATA)).rjust(134, b"\xff")
-    assert of_hash.prepare(DIGESTS[digest].compute(DATA)) == of_data.prepare(DATA)
-    assert (of_data.parameter, of_data.signature_size, of_data.finish(signature)) == (None, 136, signature)
+    decided = plan(with_data(digest, mode), replace(RSA, bits=1088), EVERYTHING)
+    assert encoded == b"\0\1" + (b"\0" + decided.prepare(DATA)).rjust(134, b"\xff")
+    assert (decided.parameter, decided.signature_size, decided.finish(signature)) == (None, 136, signature)
 
 
-@pytest.mark.parametrize("name", SHA_1_AND_2)
-@pytest.mark.parametrize("same_mgf", [False, True], ids=["no mgf", "same mgf"])
-def test_a_tokens_own_pss_gets_hash_mgf_and_salt_length(name: str, same_mgf: bool) -> None:
-    digest, mode = DIGESTS[name], Mode("PSS", name.lower() if same_mgf else None)
-    decided = plan(SignParams(name, prehashed=False, mode=mode), RSA, EVERYTHING)
-    assert decided.parameter is not None
-    parameter = (ctypes.c_ulong * 3).from_buffer_copy(decided.parameter)
-    assert list(parameter) == [digest.ckm, digest.ckg, digest.size]
-    assert len(decided.parameter) == ctypes.sizeof(parameter)
-    assert decided.prepare(DATA) == digest.compute(DATA)
-    assert decided.signature_size == 256
+@every_digest
+def test_pkcs1_signs_a_digest_info_of_data_and_hash_alike(digest: Digest) -> None:
+    hashed = digest.compute(DATA)
+    of_data, of_hash = (plan(params, RSA, EVERYTHING) for params in (with_data(digest.name), with_hash(digest.name)))
+    assert of_data.prepare(DATA) == of_hash.prepare(hashed) == digest.digest_info + hashed
 
 
-@pytest.mark.parametrize("mgf", [None, *DIGESTS])
-@served
-def test_pss_of_our_own_encoding_verifies(digest: Digest, mgf: str | None) -> None:
+def mgf1(digest: Digest, seed: bytes, size: int) -> bytes:
+    """RFC 8017, appendix B.2.1."""
+    blocks = (digest.compute(seed + counter.to_bytes(4, "big")) for counter in itertools.count())
+    return b"".join(itertools.islice(blocks, size // digest.size + 1))[:size]
+
+
+def is_pss(encoded: bytes, hashed: bytes, digest: Digest, mgf: Digest, bits: int) -> bool:
+    """EMSA-PSS-VERIFY (RFC 8017, section 9.1.2) with a salt as long as the digest."""
+    size = (bits + 6) // 8
+    assert not any(encoded[:-size])
+    masked, h, end = encoded[-size : -digest.size - 1], encoded[-digest.size - 1 : -1], encoded[-1]
+    db = bytes(a ^ b for a, b in zip(masked, mgf1(mgf, h, len(masked)), strict=True))
+    unused = 8 * size - (bits - 1)
+    db = bytes((db[0] & (0xFF >> unused),)) + db[1:]
+    salt = db[-digest.size :]
+    return (
+        end == 0xBC
+        and masked[0] >> (8 - unused) == 0
+        and db[: -digest.size] == b"\1".rjust(len(db) - digest.size, b"\0")
+        and digest.compute(bytes(8) + hashed + salt) == h
+    )
+
+
+@every_digest
+def test_pss_of_our_own_encoding_is_pss_whatever_the_hash_of_mgf1(digest: Digest) -> None:
+    hashed, key = digest.compute(DATA), replace(RSA, bits=1088)
+    for mgf in (None, *DIGESTS):
+        for params, payload in ((with_data, DATA), (with_hash, hashed)):
+            decided = plan(params(digest.name, Mode("PSS", mgf)), key, NO_PSS)
+            encoded = decided.prepare(payload)
+            assert (decided.parameter, len(encoded)) == (None, decided.signature_size)
+            assert is_pss(encoded, hashed, digest, DIGESTS[mgf or digest.name], key.bits)
+
+
+@pytest.mark.parametrize("mgf", [None, "SHA1", "SHA3_512"])
+@pytest.mark.parametrize("digest", HASHES)
+def test_pss_of_our_own_encoding_is_what_cryptography_verifies(digest: str, mgf: str | None) -> None:
     private = private_key(1088)
     numbers = private.private_numbers()
-    decided = plan(SignParams(digest.name, prehashed=False, mode=Mode("PSS", mgf)), replace(RSA, bits=1088), NO_PSS)
-    encoded = decided.prepare(DATA)
+    encoded = plan(with_data(digest, Mode("PSS", mgf)), replace(RSA, bits=1088), NO_PSS).prepare(DATA)
     signature = pow(int.from_bytes(encoded, "big"), numbers.d, numbers.public_numbers.n).to_bytes(136, "big")
-    pss = padding.PSS(padding.MGF1(HASHES[mgf or digest.name]), HASHES[digest.name].digest_size)
-    private.public_key().verify(signature, DATA, pss, HASHES[digest.name])
-    assert (decided.mechanism, decided.parameter, len(encoded)) == (CKM_RSA_X_509, None, decided.signature_size)
+    pss = padding.PSS(padding.MGF1(HASHES[mgf or digest]), HASHES[digest].digest_size)
+    private.public_key().verify(signature, DATA, pss, HASHES[digest])
 
 
 @pytest.mark.parametrize("bits", [1024, 1025, 1026, 1031])
 def test_pss_of_our_own_encoding_verifies_whatever_the_size_of_the_modulus(bits: int) -> None:
     private = private_key(bits)
     numbers, size = private.private_numbers(), (bits + 7) // 8
-    decided = plan(SignParams("SHA256", prehashed=True, mode=PSS), replace(RSA, bits=bits), NO_PSS)
+    decided = plan(with_hash(mode=PSS), replace(RSA, bits=bits), NO_PSS)
     for _ in range(5):
         encoded = decided.prepare(DIGESTS["SHA256"].compute(DATA))
         signature = pow(int.from_bytes(encoded, "big"), numbers.d, numbers.public_numbers.n).to_bytes(size, "big")
@@ -139,7 +305,7 @@ def test_pss_of_our_own_encoding_verifies_whatever_the_size_of_the_modulus(bits:
 
 
 def test_pss_of_our_own_encoding_has_a_fresh_salt() -> None:
-    decided = plan(SignParams("SHA256", prehashed=False, mode=PSS), RSA, NO_PSS)
+    decided = plan(with_data(mode=PSS), RSA, NO_PSS)
     assert decided.prepare(DATA) != decided.prepare(DATA)
 
 
@@ -147,106 +313,182 @@ def test_pss_of_our_own_encoding_has_a_fresh_salt() -> None:
     ("mode", "bits", "name", "expected"),
     [
         (PSS, 1024, "SHA512", "Unsupported hash_alg"),
-        (PSS, 1024, "SHA384", "CKM_RSA_PKCS_PSS"),
+        (PSS, 1024, "SHA384", "RSA_PKCS_PSS"),
         (PSS, 1033, "SHA512", "Unsupported hash_alg"),  # emBits is one less, so 129 bytes
-        (PSS, 1034, "SHA512", "CKM_RSA_PKCS_PSS"),
+        (PSS, 1034, "SHA512", "RSA_PKCS_PSS"),
         (PKCS1, 744, "SHA512", "Unsupported hash_alg"),
-        (PKCS1, 752, "SHA512", "CKM_RSA_PKCS"),  # 19 + 64 + 11 bytes
+        (PKCS1, 752, "SHA512", "RSA_PKCS"),  # 19 + 64 + 11 bytes
+        (PKCS1, 368, "SSL3", "Unsupported hash_alg"),
+        (PKCS1, 376, "SSL3", "RSA_PKCS"),  # 36 + 11 bytes
     ],
     ids=str,
 )
 def test_a_hash_must_fit_the_modulus(mode: Mode, bits: int, name: str, expected: str) -> None:
-    assert outcome(SignParams(name, prehashed=False, mode=mode), replace(RSA, bits=bits)) == expected
+    assert outcome(with_data(name, mode), replace(RSA, bits=bits)) == expected
+
+
+def test_without_gostcrypto_pkcs1_signs_a_streebog_hash_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gostcrypto", None)
+    hashed = plan(with_hash("STREEBOG256"), RSA, EVERYTHING).prepare(bytes(32))
+    assert hashed == DIGESTS["STREEBOG256"].digest_info + bytes(32)
+    with pytest.raises(Unsupported, match="pip install"):
+        plan(with_data("STREEBOG256"), RSA, EVERYTHING).prepare(b"")
 
 
 @pytest.mark.parametrize(
-    ("mode", "name", "token", "expected"),
+    ("key", "size"),
     [
-        (PSS, "SHA256", NO_RAW_RSA, "CKM_RSA_PKCS_PSS"),
-        (PSS, "SHA256", NO_PSS, "CKM_RSA_X_509"),
-        (PSS, "SHA3_256", NO_RAW_RSA, "Unsupported key"),
-        (PSS_MGF1_SHA1, "SHA1", EVERYTHING, "CKM_RSA_PKCS_PSS"),
-        (PSS_MGF1_SHA1, "SHA256", EVERYTHING, "CKM_RSA_X_509"),
-        (PSS_MGF1_SHA1, "SHA256", NO_RAW_RSA, "Unsupported key"),
+        *((replace(EC, variant=c.name), c.order_bytes) for c in CURVES.values() if not c.name.startswith("Ed")),
+        *((replace(DSA, variant=str(bits)), bits // 8) for bits in (160, 224, 256, 512)),
+        (replace(DSA, variant="161"), 21),
     ],
+    ids=lambda part: part.variant if isinstance(part, KeyInfo) else "",
+)
+def test_ecdsa_and_dsa_sign_as_much_of_the_digest_as_the_order_is_long(key: KeyInfo, size: int) -> None:
+    for digest in DIGESTS.values():
+        hashed = digest.compute(DATA)
+        for params, payload in ((with_data, DATA), (with_hash, hashed)):
+            decided = plan(params(digest.name), key, EVERYTHING)
+            assert decided.prepare(payload) == hashed[:size]
+            assert (decided.parameter, decided.signature_size) == (None, 2 * size)
+            assert decode_dss_signature(decided.finish(b"\1".rjust(size, b"\0") + b"\2".rjust(size, b"\0"))) == (1, 2)
+
+
+@pytest.mark.parametrize(("key", "size"), [(ED25519, 64), (ED448, 114)], ids=str)
+@pytest.mark.parametrize("hash_alg", [None, "SHA256", "SSL3", "no such hash"])
+def test_eddsa_takes_what_it_gets_whatever_the_hash_alg(key: KeyInfo, size: int, hash_alg: str | None) -> None:
+    pure, prehash = (plan(params, key, EVERYTHING) for params in (with_data(hash_alg), with_hash(hash_alg)))
+    assert (pure.prepare(DATA), pure.signature_size, pure.finish(b"raw")) == (DATA, size, b"raw")
+    assert (prehash.prepare(b"h" * 64), prehash.signature_size, prehash.finish(b"raw")) == (b"h" * 64, size, b"raw")
+    for wrong in (0, 32, 63, 65):
+        with pytest.raises(BadItem, match=f"^hash: {wrong} bytes, but {key.type}ph has 64$"):
+            prehash.prepare(bytes(wrong))
+
+
+@pytest.mark.parametrize(("variant", "size"), [("MlDsa44", 2420), ("MlDsa65", 3309), ("MlDsa87", 4627)])
+def test_ml_dsa_signs_data_as_it_is_or_its_digest(variant: str, size: int) -> None:
+    key, hashed = replace(ML_DSA, variant=variant), DIGESTS["SHA512"].compute(DATA)
+    pure = plan(with_data(None), key, EVERYTHING)
+    assert (pure.prepare(DATA), pure.signature_size, pure.finish(b"raw")) == (DATA, size, b"raw")
+    for params, payload in ((with_data("SHA512", PRE_HASH), DATA), (with_hash("SHA512"), hashed)):
+        prehash = plan(params, key, EVERYTHING)
+        assert (prehash.prepare(payload), prehash.signature_size, prehash.finish(b"raw")) == (hashed, size, b"raw")
+
+
+@pytest.mark.parametrize("key", [SLH_DSA, HSS, XMSS, XMSSMT], ids=lambda key: key.type)
+@pytest.mark.parametrize("hash_alg", [None, "SHA256", "no such hash"])
+def test_a_key_that_hashes_by_itself_takes_the_message_as_it_is(key: KeyInfo, hash_alg: str | None) -> None:
+    decided = plan(with_data(hash_alg), key, EVERYTHING)
+    assert (decided.prepare(DATA), decided.finish(b"raw")) == (DATA, b"raw")
+    assert (decided.parameter, decided.signature_size) == (None, LARGEST_SIGNATURE)
+
+
+def test_a_one_time_key_is_signed_with_once_and_no_other_is() -> None:
+    once = [kind for kind, key in KEYS.items() if key is not OTHER and plan(with_data(), key, EVERYTHING).once]
+    assert once == ["HSS", "XMSS", "XMSSMT"]
+
+
+@pytest.mark.parametrize(
+    ("key", "mode"),
+    [(RSA, PKCS1), (RSA, PSS), (RSA, PSS_MGF1_SHA1), (EC, None), (DSA, None), (ML_DSA, None), (ML_DSA, PRE_HASH)],
     ids=str,
 )
-def test_pss_is_the_tokens_own_where_it_can_be(mode: Mode, name: str, token: Capabilities, expected: str) -> None:
-    assert outcome(SignParams(name, prehashed=False, mode=mode), RSA, token) == expected
-
-
-@pytest.mark.parametrize("key", [RSA, EC, ED25519], ids=lambda key: key.type)
-def test_a_token_without_the_mechanism_is_unsupported(key: KeyInfo) -> None:
-    with pytest.raises(Unsupported, match=r"^key: its token has no CKM_"):
-        plan(SignParams("SHA256", prehashed=False), key, Capabilities(frozenset()))
-
-
-@pytest.mark.parametrize("curve", [name for name in CURVES if name != "Ed25519"])
-@prehashed_or_not
-def test_ecdsa_signs_the_leftmost_bytes_of_the_digest(curve: str, prehashed: bool) -> None:
-    size, hashed = CURVES[curve].order_bytes, DIGESTS["SHA512"].compute(DATA)
-    decided = plan(SignParams("SHA512", prehashed), replace(EC, curve=curve), EVERYTHING)
-    assert decided.prepare(hashed if prehashed else DATA) == hashed[:size]
-    assert (decided.parameter, decided.signature_size) == (None, 2 * size)
-    assert decode_dss_signature(decided.finish((1).to_bytes(size, "big") + (2).to_bytes(size, "big"))) == (1, 2)
-
-
-@pytest.mark.parametrize("hash_alg", [None, "SHA256", "SSL3", "no such hash"])
-def test_ed25519_takes_the_message_as_it_is_whatever_the_hash_alg(hash_alg: str | None) -> None:
-    decided = plan(SignParams(hash_alg, prehashed=False), ED25519, EVERYTHING)
-    assert decided.prepare(DATA) == DATA
-    assert (decided.parameter, decided.signature_size, decided.finish(bytes(64))) == (None, 64, bytes(64))
-
-
-@pytest.mark.parametrize(("key", "mode"), [(RSA, PKCS1), (RSA, PSS), (RSA, PSS_MGF1_SHA1), (EC, None)], ids=str)
-@served
-def test_a_digest_of_the_wrong_length_is_a_bad_item(key: KeyInfo, mode: Mode | None, digest: Digest) -> None:
-    decided = plan(SignParams(digest.name, prehashed=True, mode=mode), key, EVERYTHING)
-    for size in (0, digest.size - 1, digest.size + 1):
-        with pytest.raises(BadItem, match=f"^hash: {size} bytes, but {digest.name} has {digest.size}$"):
-            decided.prepare(bytes(size))
+def test_a_digest_of_the_wrong_length_is_a_bad_item(key: KeyInfo, mode: Mode | None) -> None:
+    for digest in DIGESTS.values():
+        if key is ML_DSA and digest.ckm is None:
+            continue  # unsupported, see the table
+        decided = plan(with_hash(digest.name, mode), key, EVERYTHING)
+        for size in (0, digest.size - 1, digest.size + 1):
+            with pytest.raises(BadItem, match=f"^hash: {size} bytes, but {digest.name} has {digest.size}$"):
+                decided.prepare(bytes(size))
 
 
 @pytest.mark.parametrize(
     ("key", "mode", "expected"),
     [
-        (RSA, None, "CKM_RSA_PKCS"),
-        (RSA, PKCS1, "CKM_RSA_PKCS"),
+        (RSA, None, "RSA_PKCS"),
+        (RSA, PKCS1, "RSA_PKCS"),
         (RSA, PSS, "Unsupported deterministic_signature"),
         (EC, None, "Unsupported deterministic_signature"),
-        (ED25519, None, "CKM_EDDSA"),
+        (DSA, None, "Unsupported deterministic_signature"),
+        (ED25519, None, "EDDSA"),
+        (ED448, None, "EDDSA"),
+        (ML_DSA, None, "ML_DSA"),
+        (ML_DSA, PRE_HASH, "HASH_ML_DSA"),
+        *((key, None, "Unsupported deterministic_signature") for key in (SLH_DSA, HSS, XMSS, XMSSMT)),
     ],
     ids=str,
 )
-def test_only_what_is_deterministic_anyway_is_signed_so(key: KeyInfo, mode: Mode | None, expected: str) -> None:
+def test_a_deterministic_signature_is_had_where_it_can_be_asked_for(
+    key: KeyInfo, mode: Mode | None, expected: str
+) -> None:
     assert outcome(SignParams("SHA256", prehashed=False, mode=mode, deterministic=True), key) == expected
 
 
-@pytest.mark.parametrize("key", [RSA, EC], ids=lambda key: key.type)
-@prehashed_or_not
-def test_a_missing_hash_alg_is_a_bad_item(key: KeyInfo, prehashed: bool) -> None:
+@pytest.mark.parametrize(
+    ("key", "params"),
+    [
+        *((key, params) for key in (RSA, EC, DSA) for params in (with_data(None), with_hash(None))),
+        *((ML_DSA, params) for params in (with_data(None, PRE_HASH), with_hash(None), with_hash(None, PRE_HASH))),
+    ],
+    ids=str,
+)
+def test_a_missing_hash_alg_is_a_bad_item(key: KeyInfo, params: SignParams) -> None:
     with pytest.raises(BadItem, match=r"^hash_alg: missing$"):
-        plan(SignParams(None, prehashed), key, EVERYTHING)
+        plan(params, key, EVERYTHING)
 
 
-@pytest.mark.parametrize("key", [RSA, EC, ED25519, OTHER], ids=lambda key: key.type)
+@every_key
 @pytest.mark.parametrize("context", [b"", b"c"])
-def test_a_context_is_a_bad_item(key: KeyInfo, context: bytes) -> None:
-    assert outcome(SignParams("SHA256", prehashed=False, context=context), key) == "BadItem context"
+def test_a_context_is_a_bad_item_for_all_but_ml_dsa(key: KeyInfo, context: bytes) -> None:
+    expected = "ML_DSA" if key is ML_DSA else "BadItem context"
+    assert outcome(with_data(context=context), key) == expected
 
 
-@pytest.mark.parametrize("key", [RSA, EC, ED25519, OTHER], ids=lambda key: key.type)
+@every_key
 def test_a_key_that_may_not_sign_is_not_permitted(key: KeyInfo) -> None:
     with pytest.raises(NotPermitted, match=r"^key: .*CKA_SIGN"):
-        plan(SignParams("SHA256", prehashed=False), replace(key, may_sign=False), EVERYTHING)
+        plan(with_data(), replace(key, may_sign=False), EVERYTHING)
 
 
-@pytest.mark.parametrize("key", [RSA, EC, ED25519], ids=lambda key: key.type)
+@every_key
 def test_a_key_that_wants_its_pin_each_time_is_unsupported(key: KeyInfo) -> None:
     with pytest.raises(Unsupported, match=r"^key: .*CKA_ALWAYS_AUTHENTICATE"):
-        plan(SignParams("SHA256", prehashed=False), replace(key, always_authenticate=True), EVERYTHING)
+        plan(with_data(), replace(key, always_authenticate=True), EVERYTHING)
 
 
-@pytest.mark.parametrize("curve", [None, "NoSuchCurve"])
-def test_an_unknown_curve_is_unsupported(curve: str | None) -> None:
-    assert outcome(SignParams("SHA256", prehashed=False), replace(EC, curve=curve)) == "Unsupported key"
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(replace(EC, variant=variant) for variant in (None, "NoSuchCurve")),
+        *(replace(ML_DSA, variant=variant) for variant in (None, "MlDsa100")),
+        replace(DSA, variant=None),
+    ],
+    ids=str,
+)
+def test_an_unknown_variant_is_unsupported(key: KeyInfo) -> None:
+    assert outcome(with_data(), key) == "Unsupported key"
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "shown"),
+    [
+        (set[int](), set[str]()),
+        ({0x0000, 0x1040, 0x80000001}, set[str]()),
+        ({0x0001, 0x0003}, {can.RSA_PKCS1, can.RSA_RAW}),
+        ({0x000D}, {can.rsa_pss(name, name) for name in SHA_1_AND_2}),
+        ({0x0011, 0x1041, 0x002E}, {can.DSA, can.ECDSA, can.SLH_DSA}),
+        ({0x1057}, {"Ed25519"}),
+        ({0x001D}, {*ML_DSA_SETS}),
+        ({0x001F}, set[str]()),
+    ],
+)
+def test_a_list_promises_what_every_token_with_such_a_list_does(mechanisms: set[int], shown: set[str]) -> None:
+    assert promised(frozenset(mechanisms)) == Capabilities(frozenset(mechanisms), frozenset(shown), tried=False)
+
+
+def test_the_whole_list_promises_one_time_keys_but_none_from_outside() -> None:
+    token = promised(frozenset(CKM))
+    assert token.shown < EVERYTHING.shown
+    assert not token.inline
+    assert not any(outcome(with_data(), key, token).startswith("Unsupported") for key in (HSS, XMSS, XMSSMT))

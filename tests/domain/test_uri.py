@@ -44,7 +44,7 @@ def test_a_token_with_one_other_value_is_not_meant(other: TokenInfo) -> None:
         ("pkcs11:;;", "names no token"),
         ("pkcs11:object=k", "'object' does not name a token"),
         ("pkcs11:TOKEN=k", "'TOKEN' does not name a token"),
-        ("pkcs11:token", "'token' does not name a token"),
+        ("pkcs11:token", "a part without '=' does not name a token"),
         ("pkcs11:token=a;token=a", "'token' stands twice"),
         ("pkcs11:token=a?pin-source=file:pin", "query attributes"),
         ("pkcs11:token=%FF", "'token' is not UTF-8"),
@@ -59,7 +59,7 @@ def test_what_cannot_name_a_token_is_refused_with_the_reason(uri: str, complaint
 
 
 def test_a_pin_in_a_uri_is_not_told() -> None:
-    for uri in ("pkcs11:token=a;pin-value=s3cret", "pkcs11:token=a?pin-value=s3cret"):
+    for uri in ("pkcs11:token=a;pin-value=s3cret", "pkcs11:token=a?pin-value=s3cret", "pkcs11:token=a;s3cret"):
         with pytest.raises(ValueError, match="use") as caught:
             TokenURI.parse(uri)
         assert "s3cret" not in str(caught.value)

@@ -63,7 +63,7 @@ def test_init_says_where_it_cannot_write(tmp_path: Path) -> None:
 def test_check_prints_the_token_its_keys_and_what_it_can_do(demo: Demo) -> None:
     done = run("check", "--config", demo.config)
     assert done.returncode == 0, done.stderr
-    for word in ("hsmgate-demo", "rsa4096", "ed25519", "CKM_ECDSA"):
+    for word in ("hsmgate-demo", "rsa4096", "ed25519", "was seen to do", "ECDSA"):
         assert word in done.stdout
 
 

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
 from hsmgate.errors import FrameError
 from hsmgate.ipc.messages import (
     Failure,
     FromSigner,
+    Generate,
+    Generated,
     Keys,
     ListKeys,
     Open,
@@ -22,6 +25,7 @@ from hsmgate.ipc.messages import (
     Sign,
     Signed,
     SlotReport,
+    Source,
     ToSigner,
     decode_from_signer,
     decode_to_signer,
@@ -31,17 +35,26 @@ from hsmgate.ipc.messages import (
 KEY = KeyInfo(b"r" * 16, "kid", None, KeyType.EC, "NistP256", 256, b"spki", may_sign=True, always_authenticate=False)
 FULL = SignParams("SHA256", prehashed=True, mode=Mode("PSS", "SHA1"), deterministic=True, context=b"\0")
 BARE = SignParams(None, prehashed=False)
+ABLE = Capabilities.of({1, 0x80000001}, {"ECDSA", "RSA raw"}, {"EC"})
+OPEN = Open("module.so", "init", "pkcs11:token=a", "s3cret", 3, None)
+SLOT = SlotReport(2**40, "slot", "ü", "1", "m", "v", chosen=True)
+KEYS = Keys([KEY], [b"i" * 16], 0.5)
+BROUGHT = [Operation(b"value", BARE, Source.INLINE, "EC"), Operation(b"blob", BARE, Source.TRANSIENT, owner="app")]
 
 TO_SIGNER: list[ToSigner] = [
-    Open("module.so", "init", "pkcs11:token=a", "1234", 3),
-    Sign(1, [Operation(b"r" * 16, FULL), Operation(b"", BARE)], [(1, b""), (0, b"\xff")]),
+    OPEN,
+    Open("module.so", "", "pkcs11:token=a", "1234", 1, ABLE),
+    Sign(1, [Operation(b"r" * 16, FULL), *BROUGHT], [(1, b""), (0, b"\xff"), (2, b"")]),
+    Generate(2, "app", KeyType.EC, "NistP256", 256, ["SIGN"], 2**31),
     ListKeys(),
 ]
 FROM_SIGNER: list[FromSigner] = [
-    Opened("lib 1.0", [SlotReport(2**40, "slot", "ü", "1", "m", "v", chosen=True)], [0x80000001], [KEY], 0.5),
+    Opened("lib 1.0", [SLOT], ABLE, KEYS),
     OpenFailed(OpenFault.PIN, "the PIN is wrong"),
     Signed(2**40, [b"signature", Failure(400, "hash: missing"), b""], [0.1, 0.0]),
-    Keys([KEY], 0.0),
+    Generated(2, b"blob"),
+    Generated(2**40, Failure(422, "transient: no")),
+    KEYS,
 ]
 Decode = Callable[[bytes], ToSigner | FromSigner]
 
@@ -73,7 +86,7 @@ def test_a_message_from_a_signer_comes_through(message: FromSigner) -> None:
 @settings(deadline=None)
 @given(data=st.binary() | mangled)
 @example(b"\x93\xaaOpenFailed\xa6config\xa1\xff")
-@example(b"\x96\xa4Open\xa1\xff\xa0\xa0\xa0\x01")
+@example(b"\x97\xa4Open\xa1\xff\xa0\xa0\xa0\x01\xc0")
 def test_any_bytes_are_a_message_or_a_frame_error(decode: Decode, data: bytes) -> None:
     with contextlib.suppress(FrameError):
         decode(data)
@@ -86,6 +99,12 @@ def test_deep_nesting_is_a_frame_error(decode: Decode) -> None:
 
 
 def test_an_open_does_not_show_its_pin() -> None:
-    message = Open("module.so", "", "pkcs11:token=a", "s3cret", 1)
-    assert "module.so" in repr(message)
-    assert "s3cret" not in f"{message} {message!r} {[message]}"
+    assert "module.so" in repr(OPEN)
+    assert "s3cret" not in f"{OPEN} {OPEN!r} {[OPEN]}"
+
+
+def test_an_operation_does_not_show_a_key_that_a_caller_brought() -> None:
+    for operation in BROUGHT:
+        sign = Sign(1, [operation], [])
+        assert operation.source in f"{sign}"
+        assert operation.key.decode() not in f"{operation} {operation!r} {sign} {[sign]}"

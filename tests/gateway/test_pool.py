@@ -1,0 +1,560 @@
+"""The pool against signers that a test plays: who gets what, in which messages, and what a death costs."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from hsmgate.domain.capabilities import Capabilities, wrapping
+from hsmgate.domain.envelope import TransientKey, sealed, to_seal
+from hsmgate.domain.model import KeyType, SignParams
+from hsmgate.errors import DeadlinePassed, ItemError, NoSigner
+from hsmgate.gateway.batch import Batch, Item, Result
+from hsmgate.gateway.pool import DEATHS_AT_MOST, MESSAGE_BYTES, MESSAGE_SECONDS, TokenPool
+from hsmgate.gateway.signer_process import SignerProcess
+from hsmgate.gateway.signers import Signer
+from hsmgate.ipc.frames import KIB, frame
+from hsmgate.ipc.messages import (
+    Failure,
+    FromSigner,
+    Generate,
+    Generated,
+    Keys,
+    ListKeys,
+    Opened,
+    Operation,
+    Sign,
+    Signed,
+    Source,
+    ToSigner,
+    encode,
+)
+
+ABLE = Capabilities.of((), {wrapping(0x210B)}, {"RSA", "Ed25519", "MlDsa65"})
+PARAMS = SignParams("SHA256", prehashed=False)
+FAST, SLOW = b"fast", b"slow"
+SECONDS = {FAST: 1e-4, SLOW: 1.0}
+"""What an item of the key takes, once that was seen."""
+
+
+class FakeProcess(SignerProcess):
+    """A signer that does what the test says, and keeps what it was sent."""
+
+    def __init__(self, wrapping_ids: Iterable[bytes] = ()) -> None:
+        self.opened = Opened("fake", [], ABLE, Keys([], [*wrapping_ids], 0.0))
+        self.pid = 1
+        self.killed = False
+        self.sent: list[ToSigner] = []
+        self.hear: Callable[[FromSigner], None] = lambda message: None
+
+    def listen(self, on_message: Callable[[FromSigner], None]) -> None:
+        self.hear = on_message
+
+    def send(self, message: ToSigner) -> None:
+        frame(encode(message))
+        self.sent.append(message)
+
+    def kill(self) -> None:
+        self.killed = True
+
+    @property
+    def unanswered(self) -> list[Sign]:
+        return [message for message in self.sent if isinstance(message, Sign)]
+
+    def answer(self, message: Sign | None = None) -> Sign:
+        """Sign a message, the first that came unless told otherwise."""
+        message = message or self.unanswered[0]
+        self.sent.remove(message)
+        seconds = [0.0] * len(message.operations)
+        for index, _ in message.items:
+            seconds[index] += SECONDS.get(message.operations[index].key, 0.0)
+        self.hear(Signed(message.id, [b"signed " + payload for _, payload in message.items], seconds))
+        return message
+
+    def answer_all(self) -> list[list[bytes]]:
+        """Sign until nothing is left; the payloads of each message."""
+        answered = []
+        while self.unanswered:
+            answered.append(payloads(self.answer()))
+        return answered
+
+
+def payloads(message: Sign) -> list[bytes]:
+    return [payload for _, payload in message.items]
+
+
+class Caller:
+    """One batch, and its items for a pool."""
+
+    def __init__(self, *contents: bytes, key: bytes = FAST, once: bool = False) -> None:
+        self.batch = Batch(len(contents))
+        operation = Operation(key, PARAMS)
+        self.items = [Item(self.batch, at, operation, data, once=once) for at, data in enumerate(contents)]
+
+    async def results(self) -> list[Result]:
+        return [*await self.batch.wait(0, lambda: DeadlinePassed("late"))]
+
+
+LATE = Failure(504, "late")
+
+
+def new_pool(sessions: int = 1) -> TokenPool:
+    return TokenPool("t", sessions, lambda pool, keys: None)
+
+
+def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
+    """A pool with one signer, that has seen what items of each key take."""
+    pool, process = new_pool(sessions), FakeProcess()
+    signer = pool.join(process)
+    for key in SECONDS:
+        pool.submit(Caller(b"", key=key).items)
+        process.answer()
+    return pool, process, signer
+
+
+def occupied(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
+    """A pool whose only signer has all the messages that it takes, so that what comes now waits."""
+    pool, process, signer = with_signer(sessions)
+    for _ in range(2 * sessions):
+        pool.submit(Caller(b"before", key=SLOW).items)
+    assert (len(process.unanswered), pool.waiting) == (2 * sessions, 0)
+    return pool, process, signer
+
+
+async def test_items_are_signed_in_their_places() -> None:
+    pool, process, _ = with_signer()
+    caller = Caller(b"a", b"b", b"c")
+    pool.submit(caller.items)
+    process.answer_all()
+    assert await caller.results() == [b"signed a", b"signed b", b"signed c"]
+
+
+async def test_items_that_came_before_the_first_signer_are_signed_by_it() -> None:
+    pool, process, caller = new_pool(), FakeProcess(), Caller(b"a")
+    pool.submit(caller.items)
+    assert pool.waiting == 1
+    pool.join(process)
+    process.answer_all()
+    assert (await caller.results(), pool.waiting) == ([b"signed a"], 0)
+
+
+async def test_items_of_several_batches_share_a_message_and_its_operations() -> None:
+    pool, process, _ = occupied()
+    callers = [Caller(bytes((n,)), bytes((n, n))) for n in range(3)]
+    for caller in callers:
+        pool.submit(caller.items)
+    process.answer()
+    shared = process.unanswered[-1]
+    assert shared.items == [(0, data) for n in range(3) for data in (bytes((n,)), bytes((n, n)))]
+    assert shared.operations == [Operation(FAST, PARAMS)]
+    process.answer_all()
+    assert [await caller.results() for caller in callers] == [
+        [b"signed " + bytes((n,)), b"signed " + bytes((n, n))] for n in range(3)
+    ]
+
+
+async def test_a_message_is_not_longer_than_it_may_be() -> None:
+    pool, process, _ = occupied()
+    pool.submit(Caller(*[b"x"] * 1000).items)
+    lengths = [len(message) for message in process.answer_all()]
+    assert sum(lengths) == 1002
+    assert max(lengths) <= MESSAGE_SECONDS / SECONDS[FAST] + 1
+
+
+async def test_items_of_a_slow_key_go_one_by_one() -> None:
+    pool, process, _ = occupied()
+    pool.submit(Caller(*[b"x"] * 5, key=SLOW).items)
+    assert {len(message) for message in process.answer_all()} == {1}
+
+
+async def test_items_of_a_key_that_was_not_seen_go_one_by_one_until_it_was() -> None:
+    pool, process = new_pool(), FakeProcess()
+    pool.join(process)
+    pool.submit(Caller(*[b"x"] * 100).items)
+    lengths = [len(message) for message in process.answer_all()]
+    assert lengths[:2] == [1, 1]
+    assert max(lengths) > 10
+
+
+async def test_a_message_carries_so_many_bytes_and_no_more() -> None:
+    pool, process, _ = occupied()
+    pool.submit(Caller(*(bytes((n,)) * 400 * KIB for n in range(7))).items)
+    messages = [message for message in process.answer_all() if message != [b"before"]]
+    assert all(sum(map(len, message[:-1])) < MESSAGE_BYTES for message in messages)
+    assert [len(message) for message in messages] == [3, 3, 1]
+
+
+async def test_work_is_shared_evenly_among_sessions() -> None:
+    pool, process, _ = occupied(sessions=4)
+    pool.submit(Caller(*[b"x"] * 40).items)
+    process.answer()
+    assert len(process.unanswered[-1].items) == 10
+
+
+async def test_two_signers_share_what_comes() -> None:
+    pool, first, _ = with_signer()
+    second = FakeProcess()
+    pool.join(second)
+    pool.submit(Caller(*[b"x"] * 100).items)
+    assert [len(process.unanswered) for process in (first, second)] == [2, 2]
+
+
+async def test_a_big_batch_does_not_starve_a_small_one() -> None:
+    pool, process, _ = with_signer()
+    big, small = Caller(*[b"big"] * 5000), Caller(b"small")
+    pool.submit(big.items)
+    pool.submit(small.items)
+    messages = process.answer_all()
+    turn = next(n for n, message in enumerate(messages) if b"small" in message)
+    assert turn <= 3
+    assert len(messages) > 50
+
+
+async def test_big_batches_take_turns() -> None:
+    pool, process, _ = occupied()
+    for name in (b"a", b"b", b"c"):
+        pool.submit(Caller(*[name] * 300).items)
+    turns = [message[0] for message in process.answer_all()[2:]]
+    assert turns[:6] == [b"a", b"b", b"c"] * 2
+
+
+async def test_items_of_a_batch_that_is_over_are_dropped() -> None:
+    pool, process, _ = occupied()
+    given_up, kept = Caller(*[b"given up"] * 3), Caller(b"kept")
+    pool.submit(given_up.items)
+    pool.submit(kept.items)
+    assert await given_up.results() == [LATE] * 3
+    assert process.answer_all() == [[b"before"], [b"before"], [b"kept"]]
+    assert (await kept.results(), pool.waiting) == ([b"signed kept"], 0)
+
+
+async def test_a_signer_that_leaves_costs_no_item_its_signature() -> None:
+    pool, _, signer = with_signer()
+    caller = Caller(b"a", b"b", b"c")
+    pool.submit(caller.items)
+    assert pool.leave(signer) == 3
+    assert pool.waiting == 3
+    after = FakeProcess()
+    pool.join(after)
+    assert after.answer_all() == [[b"a"], [b"b"], [b"c"]]
+    assert await caller.results() == [b"signed a", b"signed b", b"signed c"]
+
+
+async def test_a_suspect_runs_alone() -> None:
+    pool, _, signer = with_signer(sessions=4)
+    pool.submit(Caller(b"suspect").items)
+    pool.leave(signer)
+    after, bystander = FakeProcess(), Caller(b"bystander")
+    pool.join(after)
+    pool.submit(bystander.items)
+    assert [payloads(message) for message in after.unanswered] == [[b"suspect"]]
+    after.answer()
+    assert [payloads(message) for message in after.unanswered] == [[b"bystander"]]
+
+
+async def test_a_suspect_whose_batch_is_over_is_dropped() -> None:
+    pool, _, signer = with_signer()
+    caller = Caller(b"suspect")
+    pool.submit(caller.items)
+    pool.leave(signer)
+    assert await caller.results() == [LATE]
+    after = FakeProcess()
+    pool.join(after)
+    assert (after.unanswered, pool.waiting) == ([], 0)
+
+
+async def test_a_suspect_waits_for_one_signer_while_the_others_go_on() -> None:
+    pool, first, _ = with_signer()
+    second, third = FakeProcess(), FakeProcess()
+    busy = [pool.join(process) for process in (second, third)]
+    pool.submit(Caller(*[b"x"] * 200, key=SLOW).items)
+    died = payloads(third.unanswered[0])
+    assert pool.leave(busy[1]) == 2
+    for _ in range(10):
+        second.answer()
+        assert len(second.unanswered) == 2
+    first.answer()
+    first.answer()
+    assert [payloads(message) for message in first.unanswered] == [died]
+
+
+async def test_an_item_that_kills_again_and_again_gets_a_500_and_the_others_their_signatures() -> None:
+    pool, process, signer = with_signer()
+    caller = Caller(b"good", b"deadly", b"too")
+    pool.submit(caller.items)
+    deaths = 0
+    while process.unanswered:
+        if any(b"deadly" in payloads(message) for message in process.unanswered):
+            deaths += 1
+            pool.leave(signer)
+            process = FakeProcess()
+            signer = pool.join(process)
+        else:
+            process.answer()
+    assert deaths == DEATHS_AT_MOST
+    good, failed, too = await caller.results()
+    assert (good, too, pool.waiting) == (b"signed good", b"signed too", 0)
+    assert isinstance(failed, Failure)
+    assert failed == Failure(500, f"the signer died {DEATHS_AT_MOST} times with this item in hand")
+
+
+async def test_what_may_have_been_signed_with_a_one_time_key_is_not_signed_again() -> None:
+    pool, _, signer = with_signer()
+    held, waiting = Caller(*[b"held"] * 2, key=SLOW, once=True), Caller(b"waiting", once=True)
+    pool.submit(held.items)
+    pool.submit(waiting.items)
+    pool.leave(signer)
+    after = FakeProcess()
+    pool.join(after)
+    assert after.answer_all() == [[b"waiting"]]
+    refusal = Failure(500, "the signer died; a one-time key is not tried again")
+    assert (await held.results(), await waiting.results()) == ([refusal] * 2, [b"signed waiting"])
+
+
+@pytest.mark.parametrize("late", [Signed(10**6, [b""], [0.0]), None], ids=["unknown id", "wrong length"])
+async def test_a_signer_that_answers_what_it_was_not_asked_is_killed(late: Signed | None) -> None:
+    pool, process, signer = with_signer()
+    caller = Caller(b"a", b"b")
+    pool.submit(caller.items)
+    process.hear(late or Signed(process.unanswered[0].id, [b"one"], [0.0]))
+    assert process.killed
+    assert pool.leave(signer) == 2
+    after = FakeProcess()
+    pool.join(after)
+    after.answer_all()
+    assert await caller.results() == [b"signed a", b"signed b"]
+
+
+async def test_a_message_is_answered_once() -> None:
+    pool, process, _ = with_signer()
+    pool.submit(Caller(b"a").items)
+    message = process.answer()
+    assert not process.killed
+    process.hear(Signed(message.id, [b"again"], [0.0]))
+    assert process.killed
+
+
+async def test_a_message_that_cannot_be_encoded_fails_its_items_only() -> None:
+    pool, process, _ = with_signer()
+    odd, fine = Caller(b"odd"), Caller(b"fine")
+    odd.items[0].operation = Operation(FAST, replace(PARAMS, hash_alg="\ud800"))
+    pool.submit(odd.items)
+    pool.submit(fine.items)
+    process.answer_all()
+    assert await odd.results() == [Failure(500, "it cannot be carried to a signer")]
+    assert (await fine.results(), pool.waiting) == ([b"signed fine"], 0)
+
+
+async def test_giving_up_refuses_what_waits_and_what_comes() -> None:
+    pool, process, signer = occupied()
+    pool.submit(Caller(b"suspect", key=SLOW).items)
+    pool.leave(signer)
+    waits, comes = Caller(b"waits", b"too"), Caller(b"comes")
+    pool.submit(waits.items)
+    assert pool.waiting == 5
+    pool.give_up("the PIN was refused")
+    pool.submit(comes.items)
+    refusal = Failure(503, "the PIN was refused")
+    assert (await waits.results(), await comes.results()) == ([refusal] * 2, [refusal])
+    assert (pool.fault, pool.waiting) == ("the PIN was refused", 0)
+    assert process.sent
+
+
+async def test_what_is_in_hand_when_the_pool_gives_up_is_still_answered() -> None:
+    pool, process, _ = with_signer()
+    caller = Caller(b"a")
+    pool.submit(caller.items)
+    pool.give_up("the PIN was refused")
+    process.answer_all()
+    assert await caller.results() == [b"signed a"]
+
+
+async def test_what_a_last_signer_leaves_behind_is_refused_once_the_pool_gave_up() -> None:
+    pool, _, signer = with_signer()
+    caller = Caller(b"a")
+    pool.submit(caller.items)
+    pool.give_up("the PIN was refused")
+    pool.leave(signer)
+    assert (await caller.results(), pool.waiting) == ([Failure(503, "the PIN was refused")], 0)
+
+
+KEY_ID = b"i" * 16
+NEW_KEY = TransientKey("app", KeyType.EC, "NistP256", 256, b"spki", ["SIGN"], 0, 0x210B, b"wrapped")
+BLOB = sealed(to_seal(KEY_ID, NEW_KEY), bytes(32))
+ORDER = Generate(0, "app", KeyType.EC, "NistP256", 256, ["SIGN"], 0)
+
+
+async def ordered(pool: TokenPool, process: FakeProcess) -> tuple["asyncio.Task[bytes]", Generate]:
+    """A key being made, and what the signer was told."""
+    task = asyncio.create_task(pool.generate(ORDER))
+    await asyncio.sleep(0)
+    told = process.sent[-1]
+    assert isinstance(told, Generate)
+    assert replace(told, id=0) == ORDER
+    return task, told
+
+
+async def test_a_generated_key_is_its_blob_and_its_wrapping_key_is_known_at_once() -> None:
+    pool, process, _ = with_signer()
+    task, told = await ordered(pool, process)
+    assert not pool.has_wrapping_key(KEY_ID)
+    process.hear(Generated(told.id, BLOB))
+    assert await task == BLOB
+    assert pool.has_wrapping_key(KEY_ID)
+
+
+async def test_keys_are_generated_side_by_side() -> None:
+    pool, process, _ = with_signer(sessions=2)
+    (one, first), (two, second) = await ordered(pool, process), await ordered(pool, process)
+    process.hear(Generated(second.id, Failure(422, "no")))
+    process.hear(Generated(first.id, BLOB))
+    assert await one == BLOB
+    with pytest.raises(ItemError):
+        await two
+
+
+async def test_a_refused_key_is_the_signers_refusal() -> None:
+    pool, process, _ = with_signer()
+    task, told = await ordered(pool, process)
+    process.hear(Generated(told.id, Failure(422, "transient: no")))
+    with pytest.raises(ItemError, match=r"^transient: no$") as caught:
+        await task
+    assert caught.value.status == 422
+
+
+async def test_a_key_that_was_being_made_when_the_signer_left_is_to_be_tried_again() -> None:
+    pool, process, signer = with_signer()
+    task, _ = await ordered(pool, process)
+    pool.leave(signer)
+    with pytest.raises(ItemError, match=r"try again$") as caught:
+        await task
+    assert caught.value.status == 503
+
+
+async def test_without_a_signer_no_key_is_made() -> None:
+    with pytest.raises(NoSigner):
+        await new_pool().generate(ORDER)
+
+
+async def test_a_key_that_nobody_waits_for_any_more_does_no_harm() -> None:
+    pool, process, signer = with_signer()
+    for answered in (True, False):
+        task, told = await ordered(pool, process)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if answered:
+            process.hear(Generated(told.id, BLOB))
+    caller = Caller(b"a")
+    pool.leave(signer)
+    after = FakeProcess()
+    pool.join(after)
+    pool.submit(caller.items)
+    after.answer_all()
+    assert await caller.results() == [b"signed a"]
+
+
+async def test_a_session_that_makes_a_key_gets_nothing_else() -> None:
+    pool, process, _ = with_signer()
+    task, told = await ordered(pool, process)
+    caller = Caller(b"a")
+    pool.submit(caller.items)
+    assert not process.unanswered
+    process.hear(Generated(told.id, BLOB))
+    process.answer_all()
+    assert (await task, await caller.results()) == (BLOB, [b"signed a"])
+
+
+async def test_a_suspect_does_not_run_where_a_key_is_being_made() -> None:
+    pool, _, signer = with_signer()
+    pool.submit(Caller(b"suspect").items)
+    other = FakeProcess()
+    pool.join(other)
+    task, told = await ordered(pool, other)
+    pool.leave(signer)
+    before = other.unanswered
+    other.hear(Generated(told.id, BLOB))
+    assert await task == BLOB
+    assert (before, [payloads(message) for message in other.unanswered]) == ([], [[b"suspect"]])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in its only place; it begins with the real one, which a default of a dataclass keeps to."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_signer_that_is_at_one_message_for_too_long_hangs(clock: list[float]) -> None:
+    async def scenario() -> None:
+        pool, process, signer = with_signer()
+        pool.submit(Caller(b"a", key=SLOW).items)
+        clock[0] += 20 + 10 * SECONDS[SLOW]
+        assert pool.overdue(20.0) == []
+        clock[0] += 0.1
+        assert pool.overdue(20.0) == [signer]
+        process.answer()
+        assert pool.overdue(20.0) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_signer_that_is_at_making_a_key_for_too_long_hangs(clock: list[float]) -> None:
+    async def scenario() -> None:
+        pool, process, signer = with_signer()
+        task, _ = await ordered(pool, process)
+        task.cancel()  # the request's time was up
+        await asyncio.gather(task, return_exceptions=True)
+        pool.submit(Caller(b"a").items)
+        clock[0] += 100
+        assert pool.overdue(20.0) == [signer]
+
+    asyncio.run(scenario())
+
+
+def test_a_signer_that_makes_one_key_after_another_does_not_hang(clock: list[float]) -> None:
+    async def scenario() -> None:
+        pool, process, _ = with_signer()
+        made = [await ordered(pool, process) for _ in range(5)]
+        for task, told in made:
+            clock[0] += 15
+            assert pool.overdue(20.0) == []
+            process.hear(Generated(told.id, BLOB))
+            assert await task == BLOB
+
+    asyncio.run(scenario())
+
+
+async def test_types_that_callers_make_up_are_not_remembered() -> None:
+    pool, process, _ = with_signer()
+    for n in range(2000):
+        caller = Caller(b"a")
+        caller.items[0].operation = Operation(b"key", PARAMS, Source.INLINE, f"made up {n}")
+        pool.submit(caller.items)
+        process.answer_all()
+    assert len(pool._seconds) < 1000
+
+
+async def test_the_keys_that_a_signer_reads_go_to_whom_it_concerns() -> None:
+    told: list[tuple[TokenPool, Keys]] = []
+    pool, process = TokenPool("t", 1, lambda pool, keys: told.append((pool, keys))), FakeProcess([b"a"])
+    pool.list_keys()
+    pool.join(process)
+    pool.list_keys()
+    assert process.sent == [ListKeys()]
+    process.hear(Keys([], [b"b"], 0.0))
+    assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0))]
+    assert [pool.has_wrapping_key(name) for name in (b"a", b"b", b"c")] == [True, True, False]
+
+
+async def test_a_pool_knows_what_its_token_takes_from_its_first_signer_on() -> None:
+    pool = new_pool()
+    assert not pool.wraps_keys()
+    assert not pool.takes_inline("RSA")
+    pool.join(FakeProcess())
+    assert pool.wraps_keys()
+    taken = {kind: pool.takes_inline(kind) for kind in ("RSA", "rsa", "EC", "DSA", "MLDSA", "AES", "")}
+    assert taken == {"RSA": True, "rsa": True, "EC": True, "DSA": False, "MLDSA": True, "AES": False, "": False}
