@@ -1,8 +1,9 @@
-"""EMSA-PSS (RFC 8017, section 9.1.1), for tokens whose own PSS cannot do a combination.
+"""EMSA-PSS (RFC 8017, section 9.1), for tokens whose own PSS cannot do a combination.
 
 It handles no secret: the token does the private operation on the encoded message, by CKM_RSA_X_509.
 """
 
+import hmac
 import os
 
 from hsmgate.domain.digests import Digest
@@ -34,3 +35,20 @@ def pss_encode(digest: Digest, mgf: Digest, modulus_bits: int, hashed: bytes) ->
     top = masked[0] & (0xFF >> (8 * em_size - em_bits))
     encoded = bytes((top,)) + masked[1:] + h + b"\xbc"
     return encoded.rjust((modulus_bits + 7) // 8, b"\0")
+
+
+def pss_verify(digest: Digest, mgf: Digest, modulus_bits: int, hashed: bytes, encoded: int) -> bool:
+    """Whether that number is an encoding of `hashed` with a salt as long as the digest (RFC 8017, section 9.1.2)."""
+    em_bits = modulus_bits - 1
+    em_size = (em_bits + 7) // 8
+    if encoded.bit_length() > em_bits or not pss_fits(modulus_bits, digest.size, digest.size):
+        return False
+    em = encoded.to_bytes(em_size, "big")
+    masked, h, end = em[: -digest.size - 1], em[-digest.size - 1 : -1], em[-1:]
+    mask = mgf1(mgf, h, len(masked))
+    db = bytearray(a ^ b for a, b in zip(masked, mask, strict=True))
+    db[0] &= 0xFF >> (8 * em_size - em_bits)
+    padding, salt = db[: -digest.size], bytes(db[-digest.size :])
+    if end != b"\xbc" or padding != bytes(len(padding) - 1) + b"\x01":
+        return False
+    return hmac.compare_digest(digest.compute(bytes(8) + hashed + salt), h)

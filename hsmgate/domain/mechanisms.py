@@ -271,6 +271,11 @@ def _digest(params: SignParams) -> Digest:
     return find_digest(params.hash_alg, "hash_alg")
 
 
+def hash_payload(params: SignParams, digest: Digest, payload: bytes) -> bytes:
+    """The digest that an item's bytes are, or have. Raises BadItem for one of the wrong length."""
+    return _hasher(params, digest)(payload)
+
+
 def _hasher(params: SignParams, digest: Digest) -> Transform:
     """From the item's bytes to a digest: computed from `data`, or `hash` itself once its length is right."""
     return _of_length("hash", digest.size, digest.name) if params.prehashed else digest.compute

@@ -13,10 +13,23 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, m
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from msgspec import structs
 
+from hsmgate.domain import capabilities as can
+from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckm import CKM_RSA_PKCS
-from hsmgate.domain.digests import DIGESTS
-from hsmgate.domain.mechanisms import ContextParameter, EddsaParameter, Plan, PssParameter
+from hsmgate.domain.digests import DIGESTS, find_digest
+from hsmgate.domain.emsa import pss_verify
+from hsmgate.domain.mechanisms import (
+    ML_DSA_SIGNATURE_SIZES,
+    ContextParameter,
+    EddsaParameter,
+    Plan,
+    PssParameter,
+    hash_payload,
+    plan,
+)
+from hsmgate.domain.model import KeyInfo, SignParams
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA1": hashes.SHA1(),  # noqa: S303 - to verify what was asked for
@@ -58,10 +71,26 @@ class Verifier:
         """
         try:
             return self._verify(plan, signed, signature)
-        except InvalidSignature:
+        except (InvalidSignature, ValueError):
             return False
         except UnsupportedAlgorithm:
             return None
+
+    def verifies_pss(self, params: SignParams, payload: bytes, signature: bytes) -> bool:
+        """Whether it is an RSASSA-PSS signature with any of our hashes, and a salt as long as the digest.
+
+        Raises BadItem for a digest of the wrong length.
+        """
+        if not isinstance(self._key, rsa.RSAPublicKey):
+            return False
+        digest = find_digest(params.hash_alg or "", "hash_alg")
+        mgf = digest if not (params.mode and params.mode.mgf_hash) else find_digest(params.mode.mgf_hash, "mode")
+        hashed = hash_payload(params, digest, payload)
+        numbers = self._key.public_numbers()
+        number = int.from_bytes(signature, "big")
+        if len(signature) != (self._key.key_size + 7) // 8 or number >= numbers.n:
+            return False
+        return pss_verify(digest, mgf, self._key.key_size, hashed, pow(number, numbers.e, numbers.n))
 
     def _verify(self, plan: Plan, signed: bytes, signature: bytes) -> bool | None:
         match self._key:
@@ -127,6 +156,36 @@ def _ml_dsa(key: Any, plan: Plan, signed: bytes, signature: bytes) -> None:
     message = b"\x01" + bytes((len(context),)) + context + ObjectIdentifier(oid).dump() + signed
     tr = hashlib.shake_256(key.public_bytes_raw()).digest(64)
     key.verify_mu(signature, hashlib.shake_256(tr + message).digest(64))
+
+
+_EVERYTHING = Capabilities.of(
+    (),
+    {
+        *(can.RSA_PKCS1, can.RSA_RAW, can.ECDSA, can.DSA),
+        *(can.edwards("Ed25519"), can.edwards("Ed448")),
+        *(*ML_DSA_SIGNATURE_SIZES, can.ML_DSA_CONTEXT, can.ML_DSA_DETERMINISTIC, can.ML_DSA_PREHASH),
+    },
+)
+"""What can be verified without a token."""
+
+
+def plan_to_verify(params: SignParams, key: KeyInfo) -> Plan:
+    """The plan that a signature would follow, wherever it was made. Raises ItemError."""
+    return plan(params, structs.replace(key, may_sign=True, always_authenticate=False), _EVERYTHING)
+
+
+def verify_item(params: SignParams, key: KeyInfo, payload: bytes, signature: bytes) -> bool | None:
+    """Whether it is a signature of `payload` as `params` asks for it; None where nobody here can tell.
+
+    Raises ItemError where the item contradicts itself or the key.
+    """
+    planned = plan_to_verify(params, key)
+    verifier = Verifier.of(key.public_key)
+    if verifier is None:
+        return None
+    if params.mode is not None and params.mode.name == "PSS":
+        return verifier.verifies_pss(params, payload, signature)
+    return verifier.verifies(planned, planned.prepare(payload), signature)
 
 
 def verifies_prehash(public_key: bytes, message: bytes, signature: bytes) -> bool:

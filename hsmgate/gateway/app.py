@@ -7,7 +7,8 @@ from aiohttp import web
 
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
-from hsmgate.gateway.routes import credentials, keys, sign, system
+from hsmgate.gateway.routes import credentials, digest, keys, session, sign, system
+from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 
 log = logging.getLogger(__name__)
@@ -19,9 +20,12 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     """The application over a signer that is ready."""
     app = web.Application(client_max_size=config.server.max_body, middlewares=[_plain_errors])
     app[credentials.AUTHENTICATOR] = Authenticator(config.app)
+    app[credentials.SESSIONS] = Sessions(signer.pools)
     app[sign.SIGNER] = signer
+    app[keys.KEYRING] = signer.keyring
     app[sign.MAX_ITEMS] = config.server.max_items
-    app.add_routes([*sign.ROUTES, *keys.ROUTES, *system.ROUTES])
+    for part in (sign, keys, digest, session, system):
+        app.add_routes(part.ROUTES)
     return app
 
 

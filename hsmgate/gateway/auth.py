@@ -34,6 +34,11 @@ class Authenticator:
             for app in apps
         }
 
+    def app(self, app_id: str) -> App | None:
+        """The app of that id."""
+        known = self._apps.get(app_id)
+        return known[0] if known else None
+
     def identify(self, authorization: str | None) -> App | None:
         """The app that an Authorization header's value stands for, or None.
 

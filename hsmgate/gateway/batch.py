@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from hsmgate.errors import ItemError
 from hsmgate.ipc.messages import Failure, Operation
 
-Result = bytes | Failure
-"""A signature, or why there is none."""
+Result = bytes | bool | Failure
+"""A signature, or whether one verified, or why there is neither."""
 
 
 def failure(error: ItemError) -> Failure:
@@ -56,17 +56,28 @@ class Batch:
 class Item:
     """One place of a batch, as the pool carries it.
 
+    signature: what is to be verified; empty where there is something to sign.
     once: its key is used up by signing, so it must not run twice.
     deaths: how many signers have died with this item in flight.
     """
 
-    __slots__ = ("batch", "deaths", "index", "once", "operation", "payload")
+    __slots__ = ("batch", "deaths", "index", "once", "operation", "payload", "signature")
 
-    def __init__(self, batch: Batch, index: int, operation: Operation, payload: bytes, *, once: bool = False) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        index: int,
+        operation: Operation,
+        payload: bytes,
+        signature: bytes = b"",
+        *,
+        once: bool = False,
+    ) -> None:
         self.batch = batch
         self.index = index
         self.operation = operation
         self.payload = payload
+        self.signature = signature
         self.once = once
         self.deaths = 0
 

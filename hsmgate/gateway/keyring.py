@@ -73,6 +73,11 @@ class Keyring:
             sobject = self._found_names[at] = self._search_name(name, app)
         return sobject
 
+    def all_of(self, app: App) -> list[Sobject]:
+        """The keys that the app may use, by kid."""
+        mine = [s for s in self._by_kid.values() if not s.contested and app.grant.covers(s.info.name, s.info.kid)]
+        return sorted(mine, key=lambda sobject: sobject.info.kid)
+
     def problems(self) -> Iterator[str]:
         """What an operator should know: keys that cannot be told apart."""
         for kid, sobject in self._by_kid.items():

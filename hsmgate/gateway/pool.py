@@ -25,12 +25,14 @@ from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Asked, Message, Signer
 from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import (
+    Action,
+    DeriveSecret,
     Failure,
     FromSigner,
     Generate,
-    Generated,
     Keys,
     ListKeys,
+    Made,
     Operation,
     Sign,
     Signed,
@@ -122,6 +124,15 @@ class TokenPool:
 
     async def generate(self, order: Generate) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
+        blob = await self._ask(order)
+        self._wrapping.add(Blob.read(blob).key_id)
+        return blob
+
+    async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
+        """32 secret bytes, the same for everyone who has the token. Raises ItemError."""
+        return await self._ask(DeriveSecret(0, purpose, create))
+
+    async def _ask(self, order: Generate | DeriveSecret) -> bytes:
         signer = max(self.signers, key=lambda signer: (not signer.alone, signer.room), default=None)
         if signer is None:
             raise NoSigner("no signer is ready")
@@ -132,7 +143,6 @@ class TokenPool:
         result = await asked.answer
         if isinstance(result, Failure):
             raise item_error(result)
-        self._wrapping.add(Blob.read(result).key_id)
         return result
 
     def wraps_keys(self) -> bool:
@@ -160,8 +170,8 @@ class TokenPool:
     def _receive(self, signer: Signer, message: FromSigner) -> None:
         if isinstance(message, Signed):
             self._receive_signed(signer, message)
-        elif isinstance(message, Generated):
-            signer.key_made(message.id, message.result)
+        elif isinstance(message, Made):
+            signer.made(message.id, message.result)
             self._dispatch()
         elif isinstance(message, Keys):
             self._take_keys(message)
@@ -249,7 +259,9 @@ class TokenPool:
         if not items:
             return
         operations: dict[Operation, int] = {}
-        carried = [(operations.setdefault(item.operation, len(operations)), item.payload) for item in items]
+        carried = [
+            (operations.setdefault(item.operation, len(operations)), item.payload, item.signature) for item in items
+        ]
         expected = sum(map(self._cost, items))
         message = Message(items, list(operations), expected)
         number = next(self._ids)
@@ -271,7 +283,7 @@ class TokenPool:
 
 def _cost_key(operation: Operation) -> bytes:
     """What operations of about the same cost share: a key, or the kind and size of one that a caller brought."""
-    if operation.source is Source.TOKEN:
+    if operation.source is Source.TOKEN and operation.action is Action.SIGN:
         return operation.key
     kind = operation.obj_type.upper() if operation.obj_type.upper() in INLINE_KINDS else ""
-    return f"{operation.source} {kind} {len(operation.key) // 64}".encode()
+    return f"{operation.action} {operation.source} {kind} {len(operation.key) // 64}".encode()

@@ -25,7 +25,7 @@ class Message:
 
 @dataclass(slots=True)
 class Asked:
-    """A new key that was asked for: when, and who waits."""
+    """Something that was asked of it alone, a new key mostly: when, and who waits."""
 
     answer: "asyncio.Future[bytes | Failure]"
     at: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - looked up anew each time
@@ -46,11 +46,11 @@ class Signer:
     asked: dict[int, Asked] = field(default_factory=dict)
     alone: bool = False
     answered: bool = False
-    last_key_made: float = 0.0
+    last_made: float = 0.0
 
-    def key_made(self, number: int, result: bytes | Failure) -> None:
-        """Answer who asked for a new key."""
-        self.last_key_made = time.monotonic()
+    def made(self, number: int, result: bytes | Failure) -> None:
+        """Answer who asked for it."""
+        self.last_made = time.monotonic()
         asked = self.asked.pop(number, None)
         if asked is not None:
             asked.give(result)
@@ -79,7 +79,7 @@ class Signer:
         """
         first_asked = next(iter(self.asked.values()), None)
         if first_asked is not None:
-            since = max(first_asked.at, self.last_key_made)
+            since = max(first_asked.at, self.last_made)
             if time.monotonic() - since > 2 * operation_timeout:
                 return True
         oldest = next(iter(self.in_flight.values()), None)

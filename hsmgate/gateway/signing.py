@@ -4,32 +4,47 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from hsmgate import config
 from hsmgate.domain.envelope import Blob
 from hsmgate.domain.model import ONE_TIME, SignParams
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Item, Result, failure
-from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.keyring import Keyring, Sobject
 from hsmgate.gateway.pool import TokenPool
-from hsmgate.gateway.wire import Inline, SignItem
-from hsmgate.ipc.messages import Generate, Operation, Source
+from hsmgate.gateway.wire import Descriptor, SignItem, VerifyItem
+from hsmgate.ipc.messages import Action, Generate, Operation, Source
 
 
 class BatchSigner:
-    """Signs batches with the keys of a keyring, through their pools."""
+    """Signs and verifies batches with the keys of a keyring, through their pools."""
 
     def __init__(self, keyring: Keyring, pools: Sequence[TokenPool], server: config.Server) -> None:
         self._keyring = keyring
         self._pools = pools
         self._server = server
 
+    @property
+    def pools(self) -> Sequence[TokenPool]:
+        """The pools of all tokens."""
+        return self._pools
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys of all tokens."""
+        return self._keyring
+
     def ready(self) -> bool:
         """Whether something could be signed now."""
         return any(pool.signers for pool in self._pools)
 
-    async def sign(self, items: Sequence[SignItem | BadItem], app: App) -> tuple[list[str | None], Sequence[Result]]:
-        """The kid and the result of every item, in order; keys that callers bring have no kid."""
+    async def run(self, items: Sequence[SignItem | BadItem], app: App) -> tuple[list[str | None], Sequence[Result]]:
+        """The kid and the result of every item, in order; keys that callers bring have no kid.
+
+        A VerifyItem is verified, any other signed.
+        """
         batch = Batch(len(items))
         kids: list[str | None] = [None] * len(items)
         work: dict[TokenPool, list[Item]] = {}
@@ -44,7 +59,7 @@ class BatchSigner:
                 continue
             room -= 1
             kids[index] = target.kid
-            carried = Item(batch, index, target.operation, target.payload, once=target.once)
+            carried = Item(batch, index, target.operation, target.payload, target.signature, once=target.once)
             work.setdefault(target.pool, []).append(carried)
         for pool, pool_items in work.items():
             pool.submit(pool_items)
@@ -52,38 +67,46 @@ class BatchSigner:
         return kids, await batch.wait(timeout, lambda: self._late(work))
 
     def _prepare(self, item: SignItem | BadItem, app: App) -> "_Target":
-        """What to sign, with what, where. Raises ItemError."""
+        """What to do, with what, where. Raises ItemError."""
         if isinstance(item, BadItem):
             raise item
         descriptor = item.descriptor()
         payload = item.payload()
         params = item.params()
-        _check_may(app, "sign", "this app may not sign")
+        signature, action = b"", Action.SIGN
+        if isinstance(item, VerifyItem):
+            signature, action = item.to_verify(), Action.VERIFY
+        _check_may(app, action, f"this app may not {action}")
+        pool, operation, sobject = self._route(descriptor, params, app)
+        if action is Action.VERIFY:
+            operation = structs.replace(operation, action=action)
+        if sobject is None:
+            return _Target(pool, operation, payload, signature)
+        once = sobject.info.type in ONE_TIME
+        return _Target(pool, operation, payload, signature, sobject.info.kid, once)
+
+    def _route(
+        self, descriptor: Descriptor, params: SignParams, app: App
+    ) -> tuple[TokenPool, Operation, Sobject | None]:
+        """The pool of a token that can, and the operation with its key. Raises ItemError."""
         if descriptor.inline is not None:
-            return self._prepare_inline(descriptor.inline, params, payload, app)
+            _check_may(app, "inline", "key.inline: this app may not bring its own keys")
+            value, obj_type = descriptor.inline.read()
+            able = [pool for pool in self._pools if pool.takes_inline(obj_type)]
+            return self._least_busy(able or self._pools), Operation(value, params, Source.INLINE, obj_type), None
         if descriptor.transient_key is not None:
-            return self._prepare_transient(descriptor.transient_key, params, payload, app)
+            _check_may(app, "transient", "key.transient_key: this app may not use transient keys")
+            blob = descriptor.transient_key
+            key_id = Blob.read(blob).key_id
+            able = [pool for pool in self._pools if pool.has_wrapping_key(key_id)]
+            operation = Operation(blob, params, Source.TRANSIENT, owner=app.id)
+            return self._least_busy(able or self._pools), operation, None
         if descriptor.kid is not None:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:
             sobject = self._keyring.by_name(descriptor.name or "", app)
         route = sobject.route()
-        once = sobject.info.type in ONE_TIME
-        return _Target(route.pool, Operation(route.ref, params), payload, sobject.info.kid, once)
-
-    def _prepare_inline(self, inline: Inline, params: SignParams, payload: bytes, app: App) -> "_Target":
-        _check_may(app, "inline", "key.inline: this app may not bring its own keys")
-        value, obj_type = inline.read()
-        able = [pool for pool in self._pools if pool.takes_inline(obj_type)]
-        operation = Operation(value, params, Source.INLINE, obj_type)
-        return _Target(self._least_busy(able or self._pools), operation, payload)
-
-    def _prepare_transient(self, blob: bytes, params: SignParams, payload: bytes, app: App) -> "_Target":
-        _check_may(app, "transient", "key.transient_key: this app may not use transient keys")
-        key_id = Blob.read(blob).key_id
-        able = [pool for pool in self._pools if pool.has_wrapping_key(key_id)]
-        operation = Operation(blob, params, Source.TRANSIENT, owner=app.id)
-        return _Target(self._least_busy(able or self._pools), operation, payload)
+        return route.pool, Operation(route.ref, params), sobject
 
     async def generate(self, order: Generate, app: App) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
@@ -112,6 +135,7 @@ class _Target:
     pool: TokenPool
     operation: Operation
     payload: bytes
+    signature: bytes
     kid: str | None = None
     once: bool = False
 

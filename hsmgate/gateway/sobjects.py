@@ -1,15 +1,15 @@
-"""Sobjects in JSON (contract: dsm-wire, sections 3.3 to 3.5), as far as transient keys have them."""
+"""Sobjects in JSON (contract: dsm-wire, sections 3.2 to 3.5)."""
 
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from hsmgate.domain.curves import CURVES
-from hsmgate.domain.envelope import Blob, TransientKey
-from hsmgate.domain.model import KeyType
+from hsmgate.domain.envelope import Blob
+from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem, Unsupported
 from hsmgate.gateway.wire import BadBody, explain
 from hsmgate.ipc.messages import Generate
@@ -17,8 +17,9 @@ from hsmgate.ipc.messages import Generate
 TRANSIENT_SECONDS = 24 * 3600
 """How long a transient key lives."""
 
-ACCOUNT_ID = str(uuid.uuid5(uuid.UUID("6a0a8a3e-5f0f-5c5b-9c62-3f3c4b6f2a77"), "account"))
-"""There is one account, and clients want its id."""
+_NAMESPACE = uuid.UUID("6a0a8a3e-5f0f-5c5b-9c62-3f3c4b6f2a77")
+ACCOUNT_ID, GROUP_ID, CREATOR_ID = (str(uuid.uuid5(_NAMESPACE, word)) for word in ("account", "group", "creator"))
+"""There is one account, one group, and nobody knows who made a key: but clients want ids for them."""
 
 RSA_BITS = (1024, 2048, 3072, 4096, 6144, 8192)
 
@@ -95,58 +96,109 @@ class _RsaOptions(msgspec.Struct):
     signature_policy: list[dict[str, str]]
 
 
+class _MlDsaOptions(msgspec.Struct):
+    param_set: str
+
+
 class Sobject(msgspec.Struct, omit_defaults=True):
-    """A key as clients read it. Some insist on members that say little here."""
+    """A key as clients read it. Some insist on members that say little here (dsm-wire, section 3.4).
+
+    Times are YYYYMMDDTHHMMSSZ. PKCS#11 keeps no time of creation, and one that moves would change OpenPGP fingerprints.
+    """
 
     acct_id: str
-    created_at: str
+    group_id: str
     creator: dict[str, str]
-    custom_metadata: dict[str, str]
-    description: str
+    created_at: str
+    lastused_at: str
     enabled: bool
     key_ops: list[str]
     key_size: int
-    lastused_at: str
     never_exportable: bool
     obj_type: str
     origin: str
-    pub_key: bytes
     public_only: bool
     state: str
-    transient_key: bytes
-    deactivation_date: str
-    elliptic_curve: str | None = None
+    description: str
+    custom_metadata: dict[str, str]
+    deterministic_signatures: bool
+    kid: str | None = None
     name: str | None = None
+    pub_key: bytes | None = None
+    elliptic_curve: str | None = None
     rsa: _RsaOptions | None = None
+    mldsa: _MlDsaOptions | None = None
+    deactivation_date: str | None = None
+    transient_key: bytes | None = None
 
 
-def describe(blob: bytes, request: SobjectRequest) -> Sobject:
-    """The new transient key."""
-    key: TransientKey = Blob.read(blob).open()
-    is_rsa = key.type is KeyType.RSA
-    return Sobject(
-        acct_id=ACCOUNT_ID,
-        created_at=_time(key.expires - TRANSIENT_SECONDS),
+_TYPES = {
+    KeyType.RSA: "RSA",
+    KeyType.EC: "EC",
+    KeyType.ED25519: "EC",
+    KeyType.ED448: "EC",
+    KeyType.DSA: "DSA",
+    KeyType.ML_DSA: "MLDSA",
+    KeyType.HSS: "LMS",
+    KeyType.XMSS: "XMSS",
+    KeyType.XMSSMT: "XMSS",
+}
+"""By our key types, the contract's. What is not here has no name there, and is not listed."""
+
+_ED25519_SIZE = 253
+"""Bits, as DSM counts them."""
+
+
+def type_of(key: KeyInfo) -> str | None:
+    """The contract's type of the key, None where it has none."""
+    return _TYPES.get(key.type)
+
+
+def describe(key: KeyInfo, **more: Any) -> Sobject:
+    """The key's sobject; `more` are members that it has besides, or instead. The contract must have its type."""
+    obj_type = _TYPES[key.type]
+    members: dict[str, Any] = {
+        "acct_id": ACCOUNT_ID,
+        "group_id": GROUP_ID,
+        "creator": {"app": CREATOR_ID},
+        "created_at": time_text(0),
+        "lastused_at": time_text(0),
+        "enabled": True,
+        "key_ops": ["SIGN", "VERIFY", "APPMANAGEABLE"] if key.may_sign else ["VERIFY", "APPMANAGEABLE"],
+        "key_size": _ED25519_SIZE if key.type is KeyType.ED25519 else key.bits,
+        "never_exportable": True,
+        "obj_type": obj_type,
+        "origin": "FortanixHSM",
+        "public_only": False,
+        "state": "Active",
+        "description": "",
+        "custom_metadata": {},
+        "deterministic_signatures": False,
+        "kid": key.kid or None,
+        "name": key.name,
+        "pub_key": key.public_key,
+        "elliptic_curve": key.variant if obj_type == "EC" else None,
+        "rsa": _RsaOptions(key.bits, [], [{}]) if key.type is KeyType.RSA else None,
+        "mldsa": _MlDsaOptions(key.variant) if key.type is KeyType.ML_DSA and key.variant else None,
+    }
+    return Sobject(**(members | more))
+
+
+def describe_transient(blob: bytes, *, name: str | None = None, description: str | None = None) -> Sobject:
+    """A transient key's sobject, from the blob alone. Raises BadItem for what is none."""
+    key = Blob.read(blob).open()
+    return describe(
+        KeyInfo(b"", "", name, key.type, key.variant, key.bits, key.public_key),
         creator={"app": key.owner},
-        custom_metadata={},
-        deactivation_date=_time(key.expires),
-        description=request.description or "",
-        elliptic_curve=key.variant,
-        enabled=True,
+        created_at=time_text(key.expires - TRANSIENT_SECONDS),
+        deactivation_date=time_text(key.expires),
+        description=description or "",
         key_ops=key.operations,
-        key_size=key.bits,
-        lastused_at=_time(0),
-        name=request.name,
-        never_exportable=True,
-        obj_type=key.type.value,
         origin="Transient",
-        pub_key=key.public_key,
-        public_only=False,
-        rsa=_RsaOptions(key.bits, [], [{}]) if is_rsa else None,
-        state="Active",
         transient_key=blob,
     )
 
 
-def _time(seconds: int) -> str:
+def time_text(seconds: int) -> str:
+    """A time as the contract writes it, from seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")

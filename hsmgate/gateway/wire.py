@@ -7,7 +7,7 @@ unknown members are passed over.
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -51,6 +51,12 @@ class Descriptor(msgspec.Struct):
     transient_key: bytes | None = None
     inline: Inline | None = None
 
+    def check(self) -> None:
+        """Raise BadItem unless it has exactly one form."""
+        forms = (self.kid, self.name, self.transient_key, self.inline)
+        if forms.count(None) != len(forms) - 1:
+            raise BadItem("key: exactly one of kid, name, transient_key and inline")
+
 
 class _Empty(msgspec.Struct):
     """An object with nothing in it that matters."""
@@ -87,13 +93,10 @@ class SignItem(msgspec.Struct):
 
     def descriptor(self) -> Descriptor:
         """The key's descriptor. Raises BadItem unless it has exactly one form."""
-        key = self.key
-        if key is None:
+        if self.key is None:
             raise BadItem("key: missing")
-        forms = (key.kid, key.name, key.transient_key, key.inline)
-        if forms.count(None) != len(forms) - 1:
-            raise BadItem("key: exactly one of kid, name, transient_key and inline")
-        return key
+        self.key.check()
+        return self.key
 
     def payload(self) -> bytes:
         """The bytes of `data` or `hash`. Raises BadItem unless there is exactly one of them."""
@@ -113,6 +116,18 @@ class SignItem(msgspec.Struct):
             deterministic=bool(self.deterministic_signature),
             context=self.context,
         )
+
+
+class VerifyItem(SignItem):
+    """An item of a batch to verify."""
+
+    signature: bytes | None = None
+
+    def to_verify(self) -> bytes:
+        """The signature. Raises BadItem where there is none."""
+        if self.signature is None:
+            raise BadItem("signature: missing")
+        return self.signature
 
 
 def _read_mode(mode: _Mode) -> Mode:
@@ -148,25 +163,48 @@ def _word(text: str | None, member: str) -> str | None:
 
 _PKCS1_V15 = Mode("PKCS1_V15")
 
-_items = msgspec.json.Decoder(list[SignItem])
+_AnyItem = TypeVar("_AnyItem", SignItem, VerifyItem)
+
+_sign_items = msgspec.json.Decoder(list[SignItem])
+_verify_items = msgspec.json.Decoder(list[VerifyItem])
 _encoder = msgspec.json.Encoder()
 
 
 def read_items(body: bytes) -> list[SignItem | BadItem]:
-    """The items of a batch body, in order; those that are not of the right types as the error that says so.
+    """The items of a batch to sign, in order; those that are not of the right types as the error that says so.
 
     Raises BadBody for what is no JSON array.
     """
+    return _read_items(body, _sign_items, SignItem)
+
+
+def read_verify_items(body: bytes) -> list[VerifyItem | BadItem]:
+    """The items of a batch to verify, likewise. Raises BadBody."""
+    return _read_items(body, _verify_items, VerifyItem)
+
+
+def read_item(body: bytes, item_type: type[_AnyItem]) -> _AnyItem | BadItem:
+    """The one item that is a body. Raises BadBody for what is no JSON."""
+    return _read_item(_read_json(body), item_type)
+
+
+def read_descriptor(body: bytes) -> Descriptor:
+    """The key descriptor that is a body. Raises BadBody."""
     try:
-        return [*_items.decode(body)]
+        return msgspec.convert(_read_json(body), Descriptor)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise BadBody(explain(str(error)) if isinstance(error, msgspec.ValidationError) else "not base64") from None
+
+
+def _read_items(
+    body: bytes, decoder: msgspec.json.Decoder[list[_AnyItem]], item_type: type[_AnyItem]
+) -> list[_AnyItem | BadItem]:
+    try:
+        items: list[_AnyItem | BadItem] = list(decoder.decode(body))
+        return items
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Somewhere in there is something wrong: find out where, so that only that item pays.
-        return [_read_item(value) for value in _read_array(body)]
-
-
-def read_item(body: bytes) -> SignItem | BadItem:
-    """The one item that is a body. Raises BadBody for what is no JSON."""
-    return _read_item(_read_json(body))
+        return [_read_item(value, item_type) for value in _read_array(body)]
 
 
 def _read_array(body: bytes) -> list[Any]:
@@ -197,11 +235,11 @@ def _not_json(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _read_item(value: Any) -> SignItem | BadItem:
+def _read_item(value: Any, item_type: type[_AnyItem]) -> _AnyItem | BadItem:
     if not isinstance(value, dict):
         return BadItem("the item is not an object")
     try:
-        return msgspec.convert(value, SignItem)
+        return msgspec.convert(value, item_type)
     except msgspec.ValidationError as error:
         return BadItem(explain(str(error)))
     except UnicodeEncodeError:
@@ -235,14 +273,23 @@ class _Body(msgspec.Struct, omit_defaults=True, kw_only=True):
     signature: bytes
 
 
-def write_body(kid: str | None, signature: bytes) -> bytes:
-    """The answer to a single signing."""
-    return _encoder.encode(_Body(kid=kid, signature=signature))
+class _Verdict(msgspec.Struct, omit_defaults=True, kw_only=True):
+    kid: str | None = None
+    result: bool
+
+
+def _body(kid: str | None, result: bytes | bool) -> _Body | _Verdict:
+    return _Verdict(kid=kid, result=result) if isinstance(result, bool) else _Body(kid=kid, signature=result)
+
+
+def write_body(kid: str | None, result: bytes | bool) -> bytes:
+    """The answer to a single signing or verification."""
+    return _encoder.encode(_body(kid, result))
 
 
 class _Success(msgspec.Struct):
     status: int
-    body: _Body
+    body: _Body | _Verdict
 
 
 class _Error(msgspec.Struct):
@@ -251,12 +298,10 @@ class _Error(msgspec.Struct):
 
 
 def write_answer(kids: Iterable[str | None], results: Iterable[Result]) -> bytes:
-    """The answer to a batch: for each item its signature, with its key's kid where it has one, or its error."""
+    """The answer to a batch: for each item its signature or verdict, with its key's kid if it has one, or its error."""
     return _encoder.encode(
         [
-            _Error(result.status, result.text)
-            if isinstance(result, Failure)
-            else _Success(200, _Body(kid=kid, signature=result))
+            _Error(result.status, result.text) if isinstance(result, Failure) else _Success(200, _body(kid, result))
             for kid, result in zip(kids, results, strict=True)
         ]
     )

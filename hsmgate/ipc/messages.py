@@ -3,7 +3,7 @@
     gateway → signer        signer → gateway
     Open                    Opened | OpenFailed      once, first
     Sign                    Signed                   in any order, matched by id
-    Generate                Generated                likewise
+    Generate, DeriveSecret  Made                     likewise
     ListKeys                Keys
 
 A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
@@ -91,6 +91,13 @@ class Source(StrEnum):
     TRANSIENT = "transient"
 
 
+class Action(StrEnum):
+    """What is done with an item."""
+
+    SIGN = "sign"
+    VERIFY = "verify"
+
+
 class Operation(msgspec.Struct, frozen=True, array_like=True):
     """What many items have in common: the key and how to sign.
 
@@ -104,17 +111,21 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
     source: Source = Source.TOKEN
     obj_type: str = ""
     owner: str = ""
+    action: Action = Action.SIGN
 
     def __repr__(self) -> str:
         return f"Operation(source={self.source!r}, params={self.params!r})"
 
 
 class Sign(_Message):
-    """Sign items, in order, on one session. An item is the index of its operation and its bytes."""
+    """Sign or verify items, in order, on one session.
+
+    An item is the index of its operation, its bytes, and for a verification the signature.
+    """
 
     id: int
     operations: list[Operation]
-    items: list[tuple[int, bytes]]
+    items: list[tuple[int, bytes, bytes]]
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
@@ -125,10 +136,13 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Signed(_Message):
-    """The answers to a Sign, in its order, and the seconds each operation took on the token."""
+    """The answers to a Sign, in its order, and the seconds each operation took on the token.
+
+    A result is the signature, or whether it verified, or why there is neither.
+    """
 
     id: int
-    results: list[bytes | Failure]
+    results: list[bytes | bool | Failure]
     seconds: list[float]
 
 
@@ -148,14 +162,26 @@ class Generate(_Message):
     expires: int
 
 
-class Generated(_Message):
-    """The blob of a new transient key, or why there is none."""
+class DeriveSecret(_Message):
+    """Derive 32 secret bytes from the token, the same for everyone who has it.
+
+    purpose: what they are for; other purposes give other bytes.
+    create: whether to make the token's key for it, if there is none yet.
+    """
+
+    id: int
+    purpose: str
+    create: bool
+
+
+class Made(_Message):
+    """The blob of a new transient key, or the secret, or why there is none."""
 
     id: int
     result: bytes | Failure
 
     def __repr__(self) -> str:
-        return f"Generated(id={self.id})"
+        return f"Made(id={self.id})"
 
 
 class ListKeys(_Message):
@@ -174,8 +200,8 @@ class Keys(_Message):
     seconds: float
 
 
-ToSigner = Open | Sign | Generate | ListKeys
-FromSigner = Opened | OpenFailed | Signed | Generated | Keys
+ToSigner = Open | Sign | Generate | DeriveSecret | ListKeys
+FromSigner = Opened | OpenFailed | Signed | Made | Keys
 
 _T = TypeVar("_T")
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
+    DeriveSecret,
     FromSigner,
     Generate,
     ListKeys,
@@ -41,6 +42,10 @@ EXIT_BUG = 5
 _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMisconfigured: OpenFault.CONFIG}
 
 log = logging.getLogger("hsmgate.signer")
+
+
+Work = Sign | Generate | DeriveSecret
+"""What a session's thread does."""
 
 
 class Link:
@@ -77,13 +82,13 @@ def main(fd: int) -> int:
     token = _open(order, link)
     if token is None:
         return EXIT_OPEN_FAILED
-    work: queue.SimpleQueue[Sign | Generate] = queue.SimpleQueue()
+    work: queue.SimpleQueue[Work] = queue.SimpleQueue()
     listing: queue.SimpleQueue[ListKeys] = queue.SimpleQueue()
     for number in range(order.sessions):
         _start(f"session-{number}", lambda: _sign(token, work, link))
     _start("keys", lambda: _list_keys(token, listing, link))
     for message in messages:
-        if isinstance(message, Sign | Generate):
+        if isinstance(message, Work):
             work.put(message)
         elif isinstance(message, ListKeys):
             listing.put(message)
@@ -101,11 +106,11 @@ def _open(order: Open, link: Link) -> Token | None:
         return None
 
 
-def _sign(token: Token, work: "queue.SimpleQueue[Sign | Generate]", link: Link) -> None:
+def _sign(token: Token, work: "queue.SimpleQueue[Work]", link: Link) -> None:
     signing = Signing(token)
     while True:
         message = work.get()
-        link.send(signing.run(message) if isinstance(message, Sign) else signing.generate(message))
+        link.send(signing.run(message) if isinstance(message, Sign) else signing.make(message))
 
 
 def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:

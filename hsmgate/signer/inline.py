@@ -3,6 +3,7 @@
 from hsmgate.domain import cka
 from hsmgate.domain.inline import InlineKey, parse_inline
 from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.domain.public_keys import read_public_key
 from hsmgate.signer.objects import create_private_key
 from hsmgate.signer.sessions import Session
 
@@ -11,6 +12,14 @@ def create_inline(session: Session, value: bytes, obj_type: str) -> tuple[KeyInf
     """The key and the handle of a session object for it. Raises ItemError or CryptokiError."""
     key = parse_inline(value, obj_type)
     return key_info(key), create_private_key(session, key.attributes)
+
+
+def public_part(value: bytes, obj_type: str) -> KeyInfo:
+    """The key to verify with: what was sent is its public key, a DER SubjectPublicKeyInfo, or the private one.
+
+    Raises ItemError.
+    """
+    return read_public_key(value, obj_type) or key_info(parse_inline(value, obj_type))
 
 
 def key_info(key: InlineKey) -> KeyInfo:

@@ -24,6 +24,11 @@ _PRIVATE_KEY_ATTRIBUTES = (
     *(cka.CKA_PRIME, cka.CKA_SUBPRIME, cka.CKA_BASE, cka.CKA_PARAMETER_SET),
 )
 
+_PUBLIC_KEY_ATTRIBUTES = (
+    *(cka.CKA_LABEL, cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_EC_POINT, cka.CKA_VALUE),
+    *(cka.CKA_EC_PARAMS, cka.CKA_PARAMETER_SET),
+)
+
 KID_NAMESPACE = uuid.UUID("6a0a8a3e-5f0f-5c5b-9c62-3f3c4b6f2a77")
 """Where kids come from that are not a CKA_ID. Part of the outside: changing it renames keys."""
 
@@ -41,12 +46,12 @@ class KeyTable:
 def read_keys(session: Session, token_serial: str) -> KeyTable:
     """All private keys of the token. Session objects are none: they belong to one item. Raises CryptokiError."""
     private_keys = _read_all(session, cka.CKO_PRIVATE_KEY, _PRIVATE_KEY_ATTRIBUTES)
-    public_values = _public_values(session)
+    publics = _read_publics(session)
     certified = _certified_keys(session)
     keys: dict[bytes, KeyInfo] = {}
     handles: dict[bytes, int] = {}
     for handle, attributes in private_keys:
-        key = _key_info(attributes, public_values, certified, token_serial)
+        key = _key_info(attributes, publics, certified, token_serial)
         if key.public_key is None and key.ref in keys:
             # Two keys that nothing tells apart: as two they are refused, as one they might be mixed up.
             ref = hashlib.blake2b(key.ref + handle.to_bytes(8, "big"), digest_size=16).digest()
@@ -59,9 +64,11 @@ def read_keys(session: Session, token_serial: str) -> KeyTable:
 def describe_pair(session: Session, public_key: int, private_key: int) -> KeyInfo:
     """What a key pair is whose handles are known, session objects among them. Raises CryptokiError."""
     attributes = session.read(private_key, _PRIVATE_KEY_ATTRIBUTES)
-    public = session.read(public_key, (cka.CKA_EC_POINT, cka.CKA_VALUE, cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT))
+    public = session.read(public_key, (*_PUBLIC_KEY_ATTRIBUTES, cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT))
     value = public.get(cka.CKA_EC_POINT) or public.get(cka.CKA_VALUE) or b""
-    return _key_info({**public, **attributes}, {_id_and_type(attributes): {value}}, {}, "")
+    label = attributes.get(cka.CKA_LABEL, b"")
+    its_own = {_id_and_type(attributes): {_Public(label, _params(attributes), value)}}
+    return _key_info({**public, **attributes}, its_own, {}, "")
 
 
 def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> list[tuple[int, Attributes]]:
@@ -76,19 +83,45 @@ def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> li
     return objects
 
 
-_Values = Mapping[tuple[bytes, bytes], set[bytes]]
-"""What public keys hold, by CKA_ID and CKA_KEY_TYPE: of several, nobody knows which belongs to a private key."""
+@dataclass(frozen=True, slots=True)
+class _Public:
+    """A public key object: its label, what it is over, and CKA_EC_POINT or CKA_VALUE."""
+
+    label: bytes
+    params: bytes
+    value: bytes
 
 
-def _public_values(session: Session) -> _Values:
-    """CKA_EC_POINT or CKA_VALUE of the token's public keys."""
-    values: dict[tuple[bytes, bytes], set[bytes]] = {}
-    wanted = (cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_EC_POINT, cka.CKA_VALUE)
-    for _, attributes in _read_all(session, cka.CKO_PUBLIC_KEY, wanted):
+_Publics = Mapping[tuple[bytes, bytes], set[_Public]]
+"""By CKA_ID and CKA_KEY_TYPE."""
+
+
+def _read_publics(session: Session) -> _Publics:
+    publics: dict[tuple[bytes, bytes], set[_Public]] = {}
+    for _, attributes in _read_all(session, cka.CKO_PUBLIC_KEY, _PUBLIC_KEY_ATTRIBUTES):
         value = attributes.get(cka.CKA_EC_POINT) or attributes.get(cka.CKA_VALUE)
         if value:
-            values.setdefault(_id_and_type(attributes), set()).add(value)
-    return values
+            public = _Public(attributes.get(cka.CKA_LABEL, b""), _params(attributes), value)
+            publics.setdefault(_id_and_type(attributes), set()).add(public)
+    return publics
+
+
+def _public_value(attributes: Attributes, publics: _Publics) -> bytes | None:
+    """The value of the public key that a private key belongs to, where it is clear which that is.
+
+    An id that several share, or an empty one, says too little: then the label must be the same too.
+    """
+    sharing = {p for p in publics.get(_id_and_type(attributes), ()) if p.params == _params(attributes)}
+    if len(sharing) > 1 or not attributes.get(cka.CKA_ID):
+        sharing = {public for public in sharing if public.label == attributes.get(cka.CKA_LABEL, b"")}
+    return _only({public.value for public in sharing})
+
+
+def _params(attributes: Attributes) -> bytes:
+    """What a key is over, in the one way for both its halves; SoftHSM may write an Edwards curve in two."""
+    ec_params = attributes.get(cka.CKA_EC_PARAMS, b"")
+    curve = find_curve(ec_params)
+    return curve.name.encode() if curve else ec_params or attributes.get(cka.CKA_PARAMETER_SET, b"")
 
 
 def _id_and_type(attributes: Attributes) -> tuple[bytes, bytes]:
@@ -108,11 +141,11 @@ def _certified_keys(session: Session) -> dict[bytes, set[bytes]]:
 
 
 def _key_info(
-    attributes: Attributes, public_values: _Values, certified: Mapping[bytes, set[bytes]], token_serial: str
+    attributes: Attributes, publics: _Publics, certified: Mapping[bytes, set[bytes]], token_serial: str
 ) -> KeyInfo:
     key_type, variant, bits = _kind(attributes)
     ckaid, label = attributes.get(cka.CKA_ID, b""), attributes.get(cka.CKA_LABEL, b"")
-    public_value = _only(public_values.get(_id_and_type(attributes)))
+    public_value = _public_value(attributes, publics)
     public_key = _public_key(key_type, variant, attributes, public_value) or _only(certified.get(ckaid))
     identity = (ckaid, label, attributes.get(cka.CKA_KEY_TYPE, b""), public_key or b"")
     return KeyInfo(

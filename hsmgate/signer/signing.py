@@ -10,13 +10,24 @@ from hsmgate.domain.ckr import Failure as Class
 from hsmgate.domain.ckr import ckr_name, classify
 from hsmgate.domain.mechanisms import Plan, plan
 from hsmgate.domain.model import KeyInfo
-from hsmgate.domain.verification import Verifier
+from hsmgate.domain.verification import Verifier, verify_item
 from hsmgate.errors import ItemError, NoSigner, NoSuchKey, NotPermitted, TokenFailed, Unsupported
-from hsmgate.ipc.messages import Failure, Generate, Generated, Operation, Sign, Signed, Source
+from hsmgate.ipc.messages import (
+    Action,
+    DeriveSecret,
+    Failure,
+    Generate,
+    Made,
+    Operation,
+    Sign,
+    Signed,
+    Source,
+)
 from hsmgate.signer.cryptoki import CryptokiError, Mechanism, mechanism
-from hsmgate.signer.inline import create_inline
+from hsmgate.signer.inline import create_inline, public_part
 from hsmgate.signer.objects import refused
 from hsmgate.signer.token import Token, TokenLost
+from hsmgate.signer.verifying import verify_on_token
 
 PREPARED_AT_MOST = 4096
 """Operations remembered per thread. A caller chooses them (`context` is one's own), so there must be an end."""
@@ -51,12 +62,16 @@ class Signing:
         """Every item's signature or failure, in order. Raises TokenLost."""
         operations = message.operations
         seconds = [0.0] * len(operations)
-        results: list[bytes | Failure] = []
+        results: list[bytes | bool | Failure] = []
         clock = time.perf_counter
         started = clock()
-        for index, payload in message.items:
+        for index, payload, signature in message.items:
             try:
-                results.append(self._sign(operations[index], payload))
+                operation = operations[index]
+                if operation.action is Action.VERIFY:
+                    results.append(self._verify(operation, payload, signature))
+                else:
+                    results.append(self._sign(operation, payload))
             except ItemError as error:
                 results.append(Failure(error.status, str(error)))
             ended = clock()
@@ -65,17 +80,41 @@ class Signing:
         self._forget_brought()
         return Signed(message.id, results, seconds)
 
-    def generate(self, order: Generate) -> Generated:
-        """A new transient key. Raises TokenLost."""
+    def make(self, order: Generate | DeriveSecret) -> Made:
+        """A new transient key, or a secret. Raises TokenLost."""
+        transient = self._token.transient
         try:
-            return Generated(order.id, self._token.transient.make(self._session, order))
+            if isinstance(order, Generate):
+                return Made(order.id, transient.make(self._session, order))
+            return Made(order.id, transient.derive(self._session, order.purpose, create=order.create))
         except ItemError as error:
             self._replace_session()
-            return Generated(order.id, Failure(error.status, str(error)))
+            return Made(order.id, Failure(error.status, str(error)))
         except CryptokiError as error:
             self._replace_session()
             failed = _item_error(classify(error.ckr), error)
-            return Generated(order.id, Failure(failed.status, str(failed)))
+            return Made(order.id, Failure(failed.status, str(failed)))
+
+    def _verify(self, operation: Operation, payload: bytes, signature: bytes) -> bool:
+        """Whether the signature verifies, by the public key alone where that can be. Raises ItemError."""
+        key = self._public_part(operation)
+        verified = verify_item(operation.params, key, payload, signature)
+        if verified is None:
+            try:
+                verified = verify_on_token(self._session, operation.params, key, payload, signature)
+            except CryptokiError as error:
+                self._replace_session()
+                raise _item_error(classify(error.ckr), error) from error
+        return verified
+
+    def _public_part(self, operation: Operation) -> KeyInfo:
+        match operation.source:
+            case Source.TOKEN:
+                return self._find(operation.key)[0]
+            case Source.INLINE:
+                return public_part(operation.key, operation.obj_type)
+            case Source.TRANSIENT:
+                return self._token.transient.public_part(self._session, operation.key, operation.owner)
 
     def _sign(self, operation: Operation, payload: bytes) -> bytes:
         prepared = self._prepare(operation)

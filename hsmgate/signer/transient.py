@@ -112,6 +112,40 @@ class TransientKeys:
 
     def unwrap(self, session: Session, blob: bytes, owner: str) -> tuple[KeyInfo, int]:
         """The key in a blob and the handle of a session object for it. Raises ItemError or CryptokiError."""
+        key, pair = self._unseal(session, blob, owner)
+        if "SIGN" not in key.operations:
+            raise NotPermitted("key.transient_key: its key_ops do not allow SIGN")
+        template = {**SESSION_PRIVATE_KEY, cka.CKA_KEY_TYPE: _CKK[key.type]}
+        try:
+            handle = session.unwrap(mechanism(key.mechanism), pair.wrap, key.wrapped, template)
+        except CryptokiError as error:
+            raise refused("key.transient_key", error) from error
+        return _info(key), handle
+
+    def public_part(self, session: Session, blob: bytes, owner: str) -> KeyInfo:
+        """The key in a blob, to verify with. Raises ItemError or CryptokiError."""
+        key, _ = self._unseal(session, blob, owner)
+        if "VERIFY" not in key.operations:
+            raise NotPermitted("key.transient_key: its key_ops do not allow VERIFY")
+        return _info(key)
+
+    def derive(self, session: Session, purpose: str, *, create: bool) -> bytes:
+        """32 secret bytes, the same wherever the token is.
+
+        Raises NotFound where the token has no key to derive from, or CryptokiError.
+        """
+        with self._making:
+            sealing_keys = _find_secret_keys(session, SEAL_LABEL)
+            if not sealing_keys:
+                if not create:
+                    raise NotFound("the token has no key to derive from")
+                self._pairs = _make_pair(session)
+                sealing_keys = _find_secret_keys(session, SEAL_LABEL)
+        key = sealing_keys[min(sealing_keys)]
+        return session.sign(key, mechanism(CKM_SHA256_HMAC), b"hsmgate secret: " + purpose.encode(), SEAL_SIZE)
+
+    def _unseal(self, session: Session, blob: bytes, owner: str) -> tuple[TransientKey, _Pair]:
+        """What is in a blob, once it was found whole, the owner's and not expired."""
         taken = Blob.read(blob)
         pair = self._pairs.get(taken.key_id) or _find_pairs(session).get(taken.key_id)
         if pair is None:
@@ -123,14 +157,7 @@ class TransientKeys:
             raise NotPermitted("key.transient_key: it belongs to another app")
         if key.expires <= time.time():
             raise NotFound("key.transient_key: it has expired")
-        if "SIGN" not in key.operations:
-            raise NotPermitted("key.transient_key: its key_ops do not allow SIGN")
-        template = {**SESSION_PRIVATE_KEY, cka.CKA_KEY_TYPE: _CKK[key.type]}
-        try:
-            handle = session.unwrap(mechanism(key.mechanism), pair.wrap, key.wrapped, template)
-        except CryptokiError as error:
-            raise refused("key.transient_key", error) from error
-        return KeyInfo(b"", "", None, key.type, key.variant, key.bits, key.public_key), handle
+        return key, pair
 
     def _pair_to_make_with(self, session: Session) -> tuple[bytes, _Pair]:
         """The token's pair, made if there is none yet."""
@@ -141,14 +168,18 @@ class TransientKeys:
             return key_id, self._pairs[key_id]
 
 
+def _info(key: TransientKey) -> KeyInfo:
+    return KeyInfo(b"", "", None, key.type, key.variant, key.bits, key.public_key)
+
+
+def _find_secret_keys(session: Session, label: bytes) -> dict[bytes, int]:
+    """The handles of the token's secret keys of that label, by CKA_ID."""
+    found = session.find({cka.CKA_CLASS: cka.CKO_SECRET_KEY, cka.CKA_TOKEN: True, cka.CKA_LABEL: label})
+    return {session.read(handle, (cka.CKA_ID,)).get(cka.CKA_ID, b""): handle for handle in found}
+
+
 def _find_pairs(session: Session) -> dict[bytes, _Pair]:
-    wrapping_keys, sealing_keys = (
-        {
-            session.read(handle, (cka.CKA_ID,)).get(cka.CKA_ID, b""): handle
-            for handle in session.find({cka.CKA_CLASS: cka.CKO_SECRET_KEY, cka.CKA_TOKEN: True, cka.CKA_LABEL: label})
-        }
-        for label in (WRAP_LABEL, SEAL_LABEL)
-    )
+    wrapping_keys, sealing_keys = (_find_secret_keys(session, label) for label in (WRAP_LABEL, SEAL_LABEL))
     return {i: _Pair(handle, sealing_keys[i]) for i, handle in wrapping_keys.items() if i in sealing_keys}
 
 

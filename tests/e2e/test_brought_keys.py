@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hsmgate.config import Config
 from hsmgate.domain.model import KeyType
 from hsmgate.gateway.signer_process import SignerProcess
-from hsmgate.ipc.messages import FromSigner, Generate, Generated
+from hsmgate.ipc.messages import FromSigner, Generate, Made
 from tests.conformance.tokens import make_nss
 from tests.e2e.test_commands import edited
 from tests.gateway_process import HSMGATE, Gateway, b64, serving
@@ -144,7 +144,7 @@ async def test_an_expired_blob_is_refused(demo: Demo, gateway: Gateway) -> None:
     signer.send(Generate(1, owner, KeyType.EC, "NistP256", 256, ["SIGN"], int(time.time()) - 3600))
     answer = await made
     await signer.stop()
-    assert isinstance(answer, Generated)
+    assert isinstance(answer, Made)
     assert isinstance(answer.result, bytes)
     refused = await gateway.sign_one(ITEM | {"key": {"transient_key": b64(answer.result)}})
     assert (refused["status"], refused["error"]) == (404, "key.transient_key: it has expired")

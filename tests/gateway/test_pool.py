@@ -20,9 +20,9 @@ from hsmgate.ipc.messages import (
     Failure,
     FromSigner,
     Generate,
-    Generated,
     Keys,
     ListKeys,
+    Made,
     Opened,
     Operation,
     Sign,
@@ -68,9 +68,9 @@ class FakeProcess(SignerProcess):
         message = message or self.unanswered[0]
         self.sent.remove(message)
         seconds = [0.0] * len(message.operations)
-        for index, _ in message.items:
+        for index, *_ in message.items:
             seconds[index] += SECONDS.get(message.operations[index].key, 0.0)
-        self.hear(Signed(message.id, [b"signed " + payload for _, payload in message.items], seconds))
+        self.hear(Signed(message.id, [b"signed " + payload for _, payload, _ in message.items], seconds))
         return message
 
     def answer_all(self) -> list[list[bytes]]:
@@ -82,7 +82,7 @@ class FakeProcess(SignerProcess):
 
 
 def payloads(message: Sign) -> list[bytes]:
-    return [payload for _, payload in message.items]
+    return [payload for _, payload, _ in message.items]
 
 
 class Caller:
@@ -147,7 +147,7 @@ async def test_items_of_several_batches_share_a_message_and_its_operations() -> 
         pool.submit(caller.items)
     process.answer()
     shared = process.unanswered[-1]
-    assert shared.items == [(0, data) for n in range(3) for data in (bytes((n,)), bytes((n, n)))]
+    assert shared.items == [(0, data, b"") for n in range(3) for data in (bytes((n,)), bytes((n, n)))]
     assert shared.operations == [Operation(FAST, PARAMS)]
     process.answer_all()
     assert [await caller.results() for caller in callers] == [
@@ -400,7 +400,7 @@ async def test_a_generated_key_is_its_blob_and_its_wrapping_key_is_known_at_once
     pool, process, _ = with_signer()
     task, told = await ordered(pool, process)
     assert not pool.has_wrapping_key(KEY_ID)
-    process.hear(Generated(told.id, BLOB))
+    process.hear(Made(told.id, BLOB))
     assert await task == BLOB
     assert pool.has_wrapping_key(KEY_ID)
 
@@ -408,8 +408,8 @@ async def test_a_generated_key_is_its_blob_and_its_wrapping_key_is_known_at_once
 async def test_keys_are_generated_side_by_side() -> None:
     pool, process, _ = with_signer(sessions=2)
     (one, first), (two, second) = await ordered(pool, process), await ordered(pool, process)
-    process.hear(Generated(second.id, Failure(422, "no")))
-    process.hear(Generated(first.id, BLOB))
+    process.hear(Made(second.id, Failure(422, "no")))
+    process.hear(Made(first.id, BLOB))
     assert await one == BLOB
     with pytest.raises(ItemError):
         await two
@@ -418,7 +418,7 @@ async def test_keys_are_generated_side_by_side() -> None:
 async def test_a_refused_key_is_the_signers_refusal() -> None:
     pool, process, _ = with_signer()
     task, told = await ordered(pool, process)
-    process.hear(Generated(told.id, Failure(422, "transient: no")))
+    process.hear(Made(told.id, Failure(422, "transient: no")))
     with pytest.raises(ItemError, match=r"^transient: no$") as caught:
         await task
     assert caught.value.status == 422
@@ -446,7 +446,7 @@ async def test_a_key_that_nobody_waits_for_any_more_does_no_harm() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         if answered:
-            process.hear(Generated(told.id, BLOB))
+            process.hear(Made(told.id, BLOB))
     caller = Caller(b"a")
     pool.leave(signer)
     after = FakeProcess()
@@ -462,7 +462,7 @@ async def test_a_session_that_makes_a_key_gets_nothing_else() -> None:
     caller = Caller(b"a")
     pool.submit(caller.items)
     assert not process.unanswered
-    process.hear(Generated(told.id, BLOB))
+    process.hear(Made(told.id, BLOB))
     process.answer_all()
     assert (await task, await caller.results()) == (BLOB, [b"signed a"])
 
@@ -475,7 +475,7 @@ async def test_a_suspect_does_not_run_where_a_key_is_being_made() -> None:
     task, told = await ordered(pool, other)
     pool.leave(signer)
     before = other.unanswered
-    other.hear(Generated(told.id, BLOB))
+    other.hear(Made(told.id, BLOB))
     assert await task == BLOB
     assert (before, [payloads(message) for message in other.unanswered]) == ([], [[b"suspect"]])
 
@@ -522,7 +522,7 @@ def test_a_signer_that_makes_one_key_after_another_does_not_hang(clock: list[flo
         for task, told in made:
             clock[0] += 15
             assert pool.overdue(20.0) == []
-            process.hear(Generated(told.id, BLOB))
+            process.hear(Made(told.id, BLOB))
             assert await task == BLOB
 
     asyncio.run(scenario())

@@ -14,7 +14,14 @@ from hsmgate.domain.curves import CURVES
 from hsmgate.domain.envelope import TransientKey, sealed, to_seal
 from hsmgate.domain.model import KeyType
 from hsmgate.errors import BadItem, ItemError, Unsupported
-from hsmgate.gateway.sobjects import RSA_BITS, TRANSIENT_SECONDS, SobjectRequest, describe, order, read_request
+from hsmgate.gateway.sobjects import (
+    RSA_BITS,
+    TRANSIENT_SECONDS,
+    SobjectRequest,
+    describe_transient,
+    order,
+    read_request,
+)
 from hsmgate.gateway.wire import BadBody
 from hsmgate.ipc.messages import Generate
 
@@ -35,7 +42,7 @@ def blob(kind: KeyType = KeyType.RSA, variant: str | None = None, bits: int = 20
 
 def described(blob: bytes, **members: Any) -> dict[str, Any]:
     """The sobject as a client decodes it."""
-    sobject: dict[str, Any] = json.loads(msgspec.json.encode(describe(blob, request(**members))))
+    sobject: dict[str, Any] = json.loads(msgspec.json.encode(describe_transient(blob, **members)))
     return sobject
 
 
@@ -153,5 +160,5 @@ def test_what_is_of_one_kind_of_key_only_is_in_its_sobject_only() -> None:
 def test_no_member_is_null_and_a_transient_key_has_no_kid(key: bytes) -> None:
     sobject = described(key)
     assert None not in sobject.values()
-    assert {"kid", "name", "links", "group_id"}.isdisjoint(sobject)
+    assert {"kid", "name", "links"}.isdisjoint(sobject)
     assert sobject["description"] == ""

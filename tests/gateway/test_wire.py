@@ -207,7 +207,7 @@ def test_what_an_item_asks_for_can_be_sent_to_a_signer(item: Any) -> None:
     if isinstance(read, SignItem):
         with contextlib.suppress(ItemError):
             operation = Operation(b"", read.params())
-            encode(Sign(0, [operation], [(0, read.payload())]))
+            encode(Sign(0, [operation], [(0, read.payload(), b"")]))
 
 
 @pytest.mark.parametrize("extra", ["1" * 5000, '"\xff"'], ids=["long number", "not UTF-8"])
@@ -358,14 +358,14 @@ def test_a_longer_context_is_a_bad_item() -> None:
 
 
 def test_the_item_that_is_a_body_reads_as_in_a_batch() -> None:
-    assert read_item(json.dumps(GOOD).encode()) == good()
+    assert read_item(json.dumps(GOOD).encode(), SignItem) == good()
     for body, complaint in ((b"[]", "the item is not an object"), (b'{"data": 1}', "data: it wants base64 text")):
-        bad = read_item(body)
+        bad = read_item(body, SignItem)
         assert isinstance(bad, BadItem)
         assert str(bad).startswith(complaint)
     for body in (b"", b"{", b"NaN", b"\xff"):
         with pytest.raises(BadBody, match=r"^the body is "):
-            read_item(body)
+            read_item(body, SignItem)
 
 
 @pytest.mark.parametrize(("kid", "there"), [(KID, {"kid": KID}), (None, {})])

@@ -11,12 +11,13 @@ from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
 from hsmgate.errors import FrameError
 from hsmgate.ipc.messages import (
+    DeriveSecret,
     Failure,
     FromSigner,
     Generate,
-    Generated,
     Keys,
     ListKeys,
+    Made,
     Open,
     Opened,
     OpenFailed,
@@ -44,16 +45,17 @@ BROUGHT = [Operation(b"value", BARE, Source.INLINE, "EC"), Operation(b"blob", BA
 TO_SIGNER: list[ToSigner] = [
     OPEN,
     Open("module.so", "", "pkcs11:token=a", "1234", 1, ABLE),
-    Sign(1, [Operation(b"r" * 16, FULL), *BROUGHT], [(1, b""), (0, b"\xff"), (2, b"")]),
+    Sign(1, [Operation(b"r" * 16, FULL), *BROUGHT], [(1, b"", b""), (0, b"\xff", b""), (2, b"", b"signature")]),
     Generate(2, "app", KeyType.EC, "NistP256", 256, ["SIGN"], 2**31),
+    DeriveSecret(3, "session tokens", True),
     ListKeys(),
 ]
 FROM_SIGNER: list[FromSigner] = [
     Opened("lib 1.0", [SLOT], ABLE, KEYS),
     OpenFailed(OpenFault.PIN, "the PIN is wrong"),
     Signed(2**40, [b"signature", Failure(400, "hash: missing"), b""], [0.1, 0.0]),
-    Generated(2, b"blob"),
-    Generated(2**40, Failure(422, "transient: no")),
+    Made(2, b"blob"),
+    Made(2**40, Failure(422, "transient: no")),
     KEYS,
 ]
 Decode = Callable[[bytes], ToSigner | FromSigner]

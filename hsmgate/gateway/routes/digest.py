@@ -1,0 +1,48 @@
+"""POST /crypto/v1/digest: hash only (contract: dsm-wire, section 3)."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from hsmgate.domain.digests import find_digest
+from hsmgate.errors import BadItem, ItemError
+from hsmgate.gateway.routes.credentials import caller
+from hsmgate.gateway.wire import explain
+
+ON_THE_LOOP_AT_MOST = 64 * 1024
+"""Bytes that are hashed where they are; more would keep other calls waiting."""
+
+
+class _Request(msgspec.Struct):
+    alg: str | None = None
+    data: bytes | None = None
+
+
+class _Answer(msgspec.Struct):
+    digest: bytes
+
+
+async def digest(request: web.Request) -> web.Response:
+    """The digest of `data` by `alg`."""
+    await caller(request)
+    body = await request.read()
+    try:
+        wanted = msgspec.json.decode(body, type=_Request)
+        if not wanted.alg:
+            raise BadItem("alg: missing")
+        if wanted.data is None:
+            raise BadItem("data: missing")
+        compute = find_digest(wanted.alg, "alg").compute
+        small = len(wanted.data) <= ON_THE_LOOP_AT_MOST and not wanted.alg.upper().startswith("STREEBOG")
+        answer = compute(wanted.data) if small else await asyncio.to_thread(compute, wanted.data)
+    except msgspec.ValidationError as error:
+        raise web.HTTPBadRequest(text=explain(str(error))) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise web.HTTPBadRequest(text="the body is not JSON") from None
+    except ItemError as error:
+        return web.Response(status=error.status, text=str(error))
+    return web.Response(body=msgspec.json.encode(_Answer(answer)), content_type="application/json")
+
+
+ROUTES = (web.post("/crypto/v1/digest", digest),)

@@ -1,0 +1,119 @@
+"""Session tokens: what an API key is exchanged for (contract: dsm-wire, section 2.2).
+
+    version, 1 byte | app id, 16 | issued at, 8 (seconds since 1970) | nonce, 16 | seal, 32    in URL-safe base64
+
+The seal is HMAC-SHA256 under a secret that the HSM derives, so a token is good in every worker and every replica that
+has the HSM, and after a restart, without storage of ours. What one gateway alone knows: when it saw a token last (one
+that is idle for IDLE_SECONDS is dead, counted by each gateway for itself), and which tokens it was told to terminate
+(others learn nothing of it; there the token dies by its idle time). No token lives longer than LIFE_SECONDS.
+"""
+
+import base64
+import binascii
+import hmac
+import logging
+import os
+import struct
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from hsmgate.errors import ItemError
+from hsmgate.gateway.pool import TokenPool
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 600
+LIFE_SECONDS = 24 * 3600
+PURPOSE = "session tokens"
+RETRY_SECONDS = 5.0
+"""After a failure to get the secret for a token that we did not make, it is not asked for again for so long."""
+
+_VERSION = 1
+_FIELDS = struct.Struct(">B16sQ16s")
+_SEAL = 32
+
+
+class Sessions:
+    """The session tokens of this gateway."""
+
+    def __init__(self, pools: Sequence[TokenPool], clock: Callable[[], float] = time.time) -> None:
+        self._pools = pools
+        self._clock = clock
+        self._secret: bytes | None = None
+        self._asked_at = -RETRY_SECONDS
+        self._seen: dict[bytes, float] = {}
+        self._terminated: dict[bytes, float] = {}
+
+    async def issue(self, app_id: str) -> str:
+        """A new token for the app."""
+        if self._secret is None:
+            self._secret = await self._derive(create=True) or self._make_do()
+        now = self._clock()
+        self._prune(now)
+        nonce = os.urandom(16)
+        self._seen[nonce] = now
+        fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), nonce)
+        return base64.urlsafe_b64encode(fields + self._seal(self._secret, fields)).decode().rstrip("=")
+
+    async def identify(self, token: str) -> str | None:
+        """The id of the app whose living token that is, or None. Counts as use."""
+        parts = _split(token)
+        if parts is None:
+            return None
+        fields, seal = parts
+        secret = self._secret or await self._learn()
+        if secret is None or not hmac.compare_digest(self._seal(secret, fields), seal):
+            return None
+        _, app_id, issued, nonce = _FIELDS.unpack(fields)
+        now = self._clock()
+        last_seen = max(self._seen.get(nonce, 0.0), issued)
+        if nonce in self._terminated or now - last_seen > IDLE_SECONDS or now - issued > LIFE_SECONDS:
+            return None
+        self._seen[nonce] = now
+        return str(uuid.UUID(bytes=app_id))
+
+    def terminate(self, token: str) -> None:
+        """Make the token dead here."""
+        parts = _split(token)
+        if parts is not None:
+            _, _, issued, nonce = _FIELDS.unpack(parts[0])
+            self._terminated[nonce] = issued + LIFE_SECONDS
+
+    def _seal(self, secret: bytes, fields: bytes) -> bytes:
+        return hmac.digest(secret, fields, "sha256")
+
+    async def _learn(self) -> bytes | None:
+        """The secret that another gateway made tokens with, where the HSM can tell it. Not asked for all the time."""
+        if self._clock() - self._asked_at >= RETRY_SECONDS:
+            self._asked_at = self._clock()
+            self._secret = await self._derive(create=False)
+        return self._secret
+
+    async def _derive(self, *, create: bool) -> bytes | None:
+        for pool in self._pools:
+            try:
+                return await pool.derive_secret(PURPOSE, create=create)
+            except ItemError as error:
+                log.debug("token %s derives no secret: %s", pool.name, error)
+        return None
+
+    def _make_do(self) -> bytes:
+        log.warning("no token can derive the secret of session tokens: they are good in this process only")
+        return os.urandom(32)
+
+    def _prune(self, now: float) -> None:
+        """Forget what is dead anyway."""
+        self._seen = {nonce: seen for nonce, seen in self._seen.items() if now - seen <= IDLE_SECONDS}
+        self._terminated = {nonce: until for nonce, until in self._terminated.items() if until >= now}
+
+
+def _split(token: str) -> tuple[bytes, bytes] | None:
+    """Fields and seal of what looks like a token."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(raw) != _FIELDS.size + _SEAL or raw[0] != _VERSION:
+        return None
+    return raw[: _FIELDS.size], raw[_FIELDS.size :]

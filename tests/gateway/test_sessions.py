@@ -1,0 +1,103 @@
+"""Session tokens against a clock, over pools that derive a secret, or none."""
+
+import base64
+from typing import cast
+
+import pytest
+
+from hsmgate.errors import NotFound
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.sessions import IDLE_SECONDS, LIFE_SECONDS, RETRY_SECONDS, Sessions
+
+APP = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
+
+
+class Pool:
+    """A pool as far as sessions use it: its token may have a secret, or gets one when it may be made."""
+
+    name = "fake"
+
+    def __init__(self, secret: bytes | None = None) -> None:
+        self.secret = secret
+        self.asked = 0
+
+    async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
+        self.asked += 1
+        if self.secret is None:
+            if not create:
+                raise NotFound("none")
+            self.secret = bytes(32)
+        return self.secret
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [1_800_000_000.0]
+
+
+def sessions(clock: list[float], pool: Pool) -> Sessions:
+    return Sessions([cast("TokenPool", pool)], lambda: clock[0])
+
+
+async def test_a_token_that_is_used_lives_and_an_idle_one_dies(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    used, idle = await one.issue(APP), await one.issue(APP)
+    for _ in range(3):
+        clock[0] += IDLE_SECONDS - 1
+        assert await one.identify(used) == APP
+    assert await one.identify(idle) is None
+
+
+async def test_no_token_outlives_its_life(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    token = await one.issue(APP)
+    for _ in range(LIFE_SECONDS // 500):
+        clock[0] += 500
+        assert await one.identify(token) == APP
+    clock[0] += 500
+    assert await one.identify(token) is None
+
+
+async def test_a_replica_knows_a_token_by_the_secret_alone(clock: list[float]) -> None:
+    shared = Pool()
+    first, replica = sessions(clock, shared), sessions(clock, shared)
+    token = await first.issue(APP)
+    assert await replica.identify(token) == APP
+    first.terminate(token)
+    assert await first.identify(token) is None
+    assert await replica.identify(token) == APP
+    clock[0] += IDLE_SECONDS + 1
+    assert await replica.identify(token) is None
+
+
+async def test_another_tokens_secret_is_of_no_use(clock: list[float]) -> None:
+    token = await sessions(clock, Pool(b"a" * 32)).issue(APP)
+    assert await sessions(clock, Pool(b"b" * 32)).identify(token) is None
+
+
+async def test_every_flipped_bit_of_a_token_is_noticed(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    raw = base64.urlsafe_b64decode(await one.issue(APP) + "==")
+    for at in range(8 * len(raw)):
+        flipped = bytearray(raw)
+        flipped[at // 8] ^= 1 << at % 8
+        assert await one.identify(base64.urlsafe_b64encode(bytes(flipped)).decode()) is None
+
+
+async def test_strangers_do_not_make_the_hsm_work(clock: list[float]) -> None:
+    pool = Pool()
+    one = sessions(clock, pool)
+    stranger = await sessions(clock, Pool(b"x" * 32)).issue(APP)
+    for _ in range(100):
+        assert await one.identify(stranger) is None
+        assert await one.identify("junk") is None
+    assert pool.asked == 1
+    clock[0] += RETRY_SECONDS
+    assert await one.identify(stranger) is None
+    assert (pool.asked, pool.secret) == (2, None)
+
+
+async def test_without_a_token_that_can_the_secret_is_this_processs_own(clock: list[float]) -> None:
+    one = Sessions([], lambda: clock[0])
+    assert await one.identify(await one.issue(APP)) == APP
+    assert await Sessions([], lambda: clock[0]).identify(await one.issue(APP)) is None
