@@ -87,6 +87,7 @@ class Server(_Section):
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     request_timeout: Seconds = 30.0
     max_waiting: Annotated[int, Field(ge=1)] = 20_000
+    strict_listing: bool = False
 
 
 class Token(_Section):

@@ -25,6 +25,21 @@ ONE_TIME = frozenset({KeyType.HSS, KeyType.XMSS, KeyType.XMSSMT})
 """Keys that each signature uses a part of, for good: what may have been signed is never run again."""
 
 
+class KeyNotes(msgspec.Struct, frozen=True, array_like=True):
+    """What PKCS#11 has no attribute for, kept beside a key on its token.
+
+    created_at: seconds since 1970, 0 where nobody knows.
+    operations: DSM's words for what it may do; None for whatever its attributes allow.
+    metadata: pairs that callers put there.
+    """
+
+    created_at: int = 0
+    enabled: bool = True
+    operations: list[str] | None = None
+    description: str = ""
+    metadata: dict[str, str] = {}
+
+
 class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     """A private key on a token, as its signer saw it.
 
@@ -37,6 +52,7 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     public_key: DER SubjectPublicKeyInfo, or None where the token shows no public part.
     may_sign: CKA_SIGN.
     always_authenticate: CKA_ALWAYS_AUTHENTICATE.
+    notes: what is kept beside it.
     """
 
     ref: bytes
@@ -48,6 +64,7 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     public_key: bytes | None
     may_sign: bool = True
     always_authenticate: bool = False
+    notes: KeyNotes = KeyNotes()
 
 
 class Mode(msgspec.Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes import credentials, digest, keys, session, sign, system
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
@@ -23,6 +24,8 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     app[credentials.SESSIONS] = Sessions(signer.pools)
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
+    app[keys.STRICT_LISTING] = config.server.strict_listing
+    app[keys.MANAGER] = KeyManager(signer)
     app[sign.MAX_ITEMS] = config.server.max_items
     for part in (sign, keys, digest, session, system):
         app.add_routes(part.ROUTES)

@@ -73,6 +73,10 @@ class Keyring:
             sobject = self._found_names[at] = self._search_name(name, app)
         return sobject
 
+    def has_name(self, name: str) -> bool:
+        """Whether there is a key of that name, whoever may use it."""
+        return name in self._by_name
+
     def all_of(self, app: App) -> list[Sobject]:
         """The keys that the app may use, by kid."""
         mine = [s for s in self._by_kid.values() if not s.contested and app.grant.covers(s.info.name, s.info.kid)]
@@ -133,15 +137,15 @@ def _only_one(sobject: Sobject) -> Sobject:
     return sobject
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, member: str = "key.name") -> None:
     """Raise BadItem for what can be no key's name (seed page, SobjectDescriptorVariantName)."""
     if len(name) > LONGEST_NAME:
-        raise BadItem(f"key.name: longer than {LONGEST_NAME} characters")
+        raise BadItem(f"{member}: longer than {LONGEST_NAME} characters")
     if not _NAME.fullmatch(name):
-        raise BadItem("key.name: empty, blank or with a line break")
+        raise BadItem(f"{member}: empty, blank or with a line break")
     if "\0" in name:
-        raise BadItem("key.name: it has a NUL in it")
+        raise BadItem(f"{member}: it has a NUL in it")
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise BadItem("key.name: not Unicode text (a lone surrogate)") from None
+        raise BadItem(f"{member}: not Unicode text (a lone surrogate)") from None

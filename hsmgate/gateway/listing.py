@@ -1,17 +1,15 @@
 """Which keys a listing shows, and in what order (contract: dsm-wire, section 3.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from hsmgate.domain.model import KeyInfo
+from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem
-from hsmgate.gateway.sobjects import type_of
+from hsmgate.gateway.sobjects import time_text, type_of
 
 MOST = 1000
 """Keys in a listing, unless `limit` says fewer."""
-
-_SORT_KEYS = ("kid", "name", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Query:
     """What a listing was asked for. Parameters that are not here are passed over: what they select does not exist.
 
     sort: a member and whether it falls.
-    start: the kid after which the listing begins, where it is sorted by kid.
+    start: the value of the sorted member after which the listing begins.
     """
 
     name: str | None
@@ -49,12 +47,28 @@ def select(keys: Sequence[KeyInfo], query: Query) -> tuple[list[KeyInfo], int]:
     matching = [key for key in keys if query.name in (None, key.name) and query.obj_type in (None, "", type_of(key))]
     count = len(matching)
     member, falling = query.sort
-    if member != "created_at":  # which is the same for all
-        matching.sort(key=lambda key: key.kid if member == "kid" else key.name or "", reverse=falling)
-    if query.start and member == "kid":
-        start = query.start.lower()
-        matching = [key for key in matching if (key.kid < start if falling else key.kid > start)]
+    value = _VALUES[member]
+    matching.sort(key=value, reverse=falling)
+    if query.start:
+        start = query.start.lower() if member == "kid" else query.start
+        matching = [key for key in matching if (value(key) < start if falling else value(key) > start)]
     return matching[query.offset :][: query.limit], count
+
+
+_VALUES: dict[str, Callable[[KeyInfo], str]] = {
+    "kid": lambda key: key.kid,
+    "name": lambda key: key.name or "",
+    "created_at": lambda key: time_text(key.notes.created_at),
+}
+"""What may be sorted by."""
+
+# What the decoders of clients know that fail a whole listing over one word (Rust's sdkms 0.5.0).
+_OLD_CURVES = frozenset({f"NistP{n}" for n in (192, 224, 256, 384, 521)} | {f"SecP{n}K1" for n in (192, 224, 256)})
+
+
+def is_old(key: KeyInfo) -> bool:
+    """Whether strict old clients can decode the key's sobject."""
+    return key.type in (KeyType.RSA, KeyType.ED25519) or (key.type is KeyType.EC and key.variant in _OLD_CURVES)
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:
@@ -68,6 +82,6 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
 
 def _sort(text: str) -> tuple[str, bool]:
     member, _, direction = (text or "kid:asc").partition(":")
-    if member not in _SORT_KEYS or direction not in ("", "asc", "desc"):
-        raise BadItem(f"sort: one of {', '.join(_SORT_KEYS)}, with :asc or :desc")
+    if member not in _VALUES or direction not in ("", "asc", "desc"):
+        raise BadItem(f"sort: one of {', '.join(_VALUES)}, with :asc or :desc")
     return member, direction == "desc"

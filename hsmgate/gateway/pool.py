@@ -33,6 +33,7 @@ from hsmgate.ipc.messages import (
     Keys,
     ListKeys,
     Made,
+    Manage,
     Operation,
     Sign,
     Signed,
@@ -46,6 +47,9 @@ SHORTEST_MESSAGE_SECONDS = 0.0005
 MESSAGE_BYTES = 1024 * KIB
 UNKNOWN_ITEM_SECONDS = 0.005
 """What an item is taken to cost until its key was seen."""
+
+SEEN_WITHIN_SECONDS = 2.0
+"""For how long a change waits to be read back."""
 
 DEATHS_AT_MOST = 3
 """So many signers an item may take with it: once among others, then alone."""
@@ -65,6 +69,7 @@ class TokenPool:
         self.waiting = 0
         self.capabilities: Capabilities | None = None
         self._wrapping: set[bytes] = set()
+        self._looking: list[asyncio.Future[None]] = []
         self._sessions = sessions
         self._on_keys = on_keys
         self._turns: deque[deque[Item]] = deque()
@@ -132,7 +137,15 @@ class TokenPool:
         """32 secret bytes, the same for everyone who has the token. Raises ItemError."""
         return await self._ask(DeriveSecret(0, purpose, create))
 
-    async def _ask(self, order: Generate | DeriveSecret) -> bytes:
+    async def manage(self, order: Manage) -> None:
+        """Change the token's keys, and see the change before returning. Raises ItemError."""
+        await self._ask(order)
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._looking.append(seen)
+        self.list_keys()
+        await asyncio.wait((seen,), timeout=SEEN_WITHIN_SECONDS)
+
+    async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
         signer = max(self.signers, key=lambda signer: (not signer.alone, signer.room), default=None)
         if signer is None:
             raise NoSigner("no signer is ready")
@@ -179,6 +192,10 @@ class TokenPool:
     def _take_keys(self, keys: Keys) -> None:
         self._wrapping.update(keys.wrapping)
         self._on_keys(self, keys)
+        looking, self._looking = self._looking, []
+        for seen in looking:
+            if not seen.done():
+                seen.set_result(None)
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.pop(answer.id, None)

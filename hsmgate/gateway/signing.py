@@ -8,14 +8,14 @@ from msgspec import structs
 
 from hsmgate import config
 from hsmgate.domain.envelope import Blob
-from hsmgate.domain.model import ONE_TIME, SignParams
+from hsmgate.domain.model import ONE_TIME, KeyNotes, SignParams
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Item, Result, failure
 from hsmgate.gateway.keyring import Keyring, Sobject
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.wire import Descriptor, SignItem, VerifyItem
-from hsmgate.ipc.messages import Action, Generate, Operation, Source
+from hsmgate.ipc.messages import Action, Generate, Manage, Operation, Source
 
 
 class BatchSigner:
@@ -82,6 +82,7 @@ class BatchSigner:
             operation = structs.replace(operation, action=action)
         if sobject is None:
             return _Target(pool, operation, payload, signature)
+        _check_notes(sobject.info.notes, action)
         once = sobject.info.type in ONE_TIME
         return _Target(pool, operation, payload, signature, sobject.info.kid, once)
 
@@ -107,6 +108,14 @@ class BatchSigner:
             sobject = self._keyring.by_name(descriptor.name or "", app)
         route = sobject.route()
         return route.pool, Operation(route.ref, params), sobject
+
+    async def manage(self, pool: TokenPool, order: Manage) -> None:
+        """Change the keys of a token. Raises ItemError."""
+        timeout = self._server.request_timeout
+        try:
+            await asyncio.wait_for(pool.manage(order), timeout)
+        except TimeoutError:
+            raise DeadlinePassed(f"not done within {timeout:g} s") from None
 
     async def generate(self, order: Generate, app: App) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
@@ -138,6 +147,13 @@ class _Target:
     signature: bytes
     kid: str | None = None
     once: bool = False
+
+
+def _check_notes(notes: KeyNotes, action: Action) -> None:
+    if not notes.enabled:
+        raise NotPermitted("key: it is disabled")
+    if notes.operations is not None and action.upper() not in notes.operations:
+        raise NotPermitted(f"key: its key_ops do not allow {action.upper()}")
 
 
 def _check_may(app: App, operation: str, text: str) -> None:

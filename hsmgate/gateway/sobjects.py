@@ -9,6 +9,7 @@ import msgspec
 
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.envelope import Blob
+from hsmgate.domain.mechanisms import ML_DSA_SIGNATURE_SIZES
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem, Unsupported
 from hsmgate.gateway.wire import BadBody, explain
@@ -43,6 +44,12 @@ KeyOperation = Literal[
 ]
 
 
+class MlDsaOptions(msgspec.Struct):
+    """The `mldsa` member."""
+
+    param_set: str
+
+
 class SobjectRequest(msgspec.Struct):
     """What a caller may say of a key that is to be made; other members are passed over."""
 
@@ -53,6 +60,10 @@ class SobjectRequest(msgspec.Struct):
     key_size: int | None = None
     elliptic_curve: str | None = None
     key_ops: list[KeyOperation] | None = None
+    value: bytes | None = None
+    enabled: bool | None = None
+    custom_metadata: dict[str, str] | None = None
+    mldsa: MlDsaOptions | None = None
 
 
 _decoder = msgspec.json.Decoder(SobjectRequest)
@@ -69,35 +80,45 @@ def read_request(body: bytes) -> SobjectRequest:
 
 
 def order(request: SobjectRequest, owner: str) -> Generate:
-    """What a signer is to make. Raises BadItem or Unsupported."""
+    """The transient key that a signer is to make. Raises BadItem or Unsupported."""
+    if (request.obj_type or "RSA").upper() not in ("RSA", "EC"):
+        raise Unsupported("obj_type: transient keys are RSA or EC")
+    key_type, variant, bits = key_to_make(request)
+    if key_type not in (KeyType.RSA, KeyType.EC):
+        raise Unsupported("elliptic_curve: transient keys on Edwards curves are not served")
     operations: list[str] = [*request.key_ops] if request.key_ops is not None else ["SIGN", "VERIFY"]
     expires = int(time.time()) + TRANSIENT_SECONDS
+    return Generate(0, owner, key_type, variant, bits, operations, expires)
+
+
+def key_to_make(request: SobjectRequest) -> tuple[KeyType, str, int]:
+    """Type, variant and bits of the key that is asked for. Raises BadItem or Unsupported."""
     match (request.obj_type or "").upper():
         case "RSA":
             if request.key_size not in RSA_BITS:
                 raise BadItem(f"key_size: an RSA key has one of {', '.join(map(str, RSA_BITS))}")
-            return Generate(0, owner, KeyType.RSA, "", request.key_size, operations, expires)
+            return KeyType.RSA, "", request.key_size
         case "EC":
             curve = CURVES.get(request.elliptic_curve or "")
             if curve is None:
                 raise BadItem(f"elliptic_curve: one of {', '.join(CURVES)}")
-            if curve.name in (KeyType.ED25519, KeyType.ED448):
-                raise Unsupported("elliptic_curve: transient keys on Edwards curves are not served")
-            return Generate(0, owner, KeyType.EC, curve.name, curve.bits, operations, expires)
+            edwards = {"Ed25519": KeyType.ED25519, "Ed448": KeyType.ED448}
+            return edwards.get(curve.name, KeyType.EC), curve.name, curve.bits
+        case "MLDSA":
+            wanted = request.mldsa.param_set if request.mldsa else ""
+            if wanted not in ML_DSA_SIGNATURE_SIZES:
+                raise BadItem(f"mldsa.param_set: one of {', '.join(ML_DSA_SIGNATURE_SIZES)}")
+            return KeyType.ML_DSA, wanted, 0
         case "":
             raise BadItem("obj_type: missing")
         case _:
-            raise Unsupported("obj_type: transient keys are RSA or EC")
+            raise Unsupported("obj_type: RSA, EC and MLDSA keys are made here")
 
 
 class _RsaOptions(msgspec.Struct):
     key_size: int
     encryption_policy: list[dict[str, str]]
     signature_policy: list[dict[str, str]]
-
-
-class _MlDsaOptions(msgspec.Struct):
-    param_set: str
 
 
 class Sobject(msgspec.Struct, omit_defaults=True):
@@ -127,7 +148,7 @@ class Sobject(msgspec.Struct, omit_defaults=True):
     pub_key: bytes | None = None
     elliptic_curve: str | None = None
     rsa: _RsaOptions | None = None
-    mldsa: _MlDsaOptions | None = None
+    mldsa: MlDsaOptions | None = None
     deactivation_date: str | None = None
     transient_key: bytes | None = None
 
@@ -161,27 +182,33 @@ def describe(key: KeyInfo, **more: Any) -> Sobject:
         "acct_id": ACCOUNT_ID,
         "group_id": GROUP_ID,
         "creator": {"app": CREATOR_ID},
-        "created_at": time_text(0),
+        "created_at": time_text(key.notes.created_at),
         "lastused_at": time_text(0),
-        "enabled": True,
-        "key_ops": ["SIGN", "VERIFY", "APPMANAGEABLE"] if key.may_sign else ["VERIFY", "APPMANAGEABLE"],
+        "enabled": key.notes.enabled,
+        "key_ops": _operations(key),
         "key_size": _ED25519_SIZE if key.type is KeyType.ED25519 else key.bits,
         "never_exportable": True,
         "obj_type": obj_type,
         "origin": "FortanixHSM",
         "public_only": False,
         "state": "Active",
-        "description": "",
-        "custom_metadata": {},
+        "description": key.notes.description,
+        "custom_metadata": key.notes.metadata,
         "deterministic_signatures": False,
         "kid": key.kid or None,
         "name": key.name,
         "pub_key": key.public_key,
         "elliptic_curve": key.variant if obj_type == "EC" else None,
         "rsa": _RsaOptions(key.bits, [], [{}]) if key.type is KeyType.RSA else None,
-        "mldsa": _MlDsaOptions(key.variant) if key.type is KeyType.ML_DSA and key.variant else None,
+        "mldsa": MlDsaOptions(key.variant) if key.type is KeyType.ML_DSA and key.variant else None,
     }
     return Sobject(**(members | more))
+
+
+def _operations(key: KeyInfo) -> list[str]:
+    if key.notes.operations is not None:
+        return key.notes.operations
+    return ["SIGN", "VERIFY", "APPMANAGEABLE"] if key.may_sign else ["VERIFY", "APPMANAGEABLE"]
 
 
 def describe_transient(blob: bytes, *, name: str | None = None, description: str | None = None) -> Sobject:

@@ -3,7 +3,8 @@
     gateway → signer        signer → gateway
     Open                    Opened | OpenFailed      once, first
     Sign                    Signed                   in any order, matched by id
-    Generate, DeriveSecret  Made                     likewise
+    Generate, DeriveSecret,
+    Manage                  Made                     likewise
     ListKeys                Keys
 
 A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
@@ -15,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.domain.model import KeyInfo, KeyType, SignParams
+from hsmgate.domain.model import KeyInfo, KeyNotes, KeyType, SignParams
 from hsmgate.errors import FrameError
 
 
@@ -174,8 +175,43 @@ class DeriveSecret(_Message):
     create: bool
 
 
+class Change(StrEnum):
+    """What is done to the keys on a token."""
+
+    GENERATE = "generate"
+    IMPORT = "import"
+    UPDATE = "update"
+    DESTROY = "destroy"
+
+
+class Manage(_Message):
+    """Change the keys on the token.
+
+    key: `ref` of the key to update or destroy; the DER of one to import; empty to generate.
+    ckaid: CKA_ID of a key that is generated or imported.
+    kid: the key's, by which its notes are found.
+    name: CKA_LABEL; None to leave it.
+    key_type, variant, bits: of a key to generate. obj_type: of one to import.
+    """
+
+    id: int
+    change: Change
+    kid: str
+    key: bytes = b""
+    ckaid: bytes = b""
+    name: str | None = None
+    key_type: KeyType = KeyType.OTHER
+    variant: str = ""
+    bits: int = 0
+    obj_type: str = ""
+    notes: KeyNotes = KeyNotes()
+
+    def __repr__(self) -> str:
+        return f"Manage(id={self.id}, change={self.change!r}, kid={self.kid!r})"
+
+
 class Made(_Message):
-    """The blob of a new transient key, or the secret, or why there is none."""
+    """The blob of a new transient key, the secret, nothing for a change that was made; or why not."""
 
     id: int
     result: bytes | Failure
@@ -200,7 +236,7 @@ class Keys(_Message):
     seconds: float
 
 
-ToSigner = Open | Sign | Generate | DeriveSecret | ListKeys
+ToSigner = Open | Sign | Generate | DeriveSecret | Manage | ListKeys
 FromSigner = Opened | OpenFailed | Signed | Made | Keys
 
 _T = TypeVar("_T")

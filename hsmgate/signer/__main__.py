@@ -22,6 +22,7 @@ from hsmgate.ipc.messages import (
     FromSigner,
     Generate,
     ListKeys,
+    Manage,
     Open,
     OpenFailed,
     OpenFault,
@@ -44,7 +45,7 @@ _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMis
 log = logging.getLogger("hsmgate.signer")
 
 
-Work = Sign | Generate | DeriveSecret
+Work = Sign | Generate | DeriveSecret | Manage
 """What a session's thread does."""
 
 

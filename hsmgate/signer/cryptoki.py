@@ -94,7 +94,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
     "C_DestroyObject": (ULONG, ULONG),
     "C_GetObjectSize": None,
     "C_GetAttributeValue": (ULONG, ULONG, ctypes.POINTER(Attribute), ULONG),
-    "C_SetAttributeValue": None,
+    "C_SetAttributeValue": (ULONG, ULONG, ctypes.POINTER(Attribute), ULONG),
     "C_FindObjectsInit": (ULONG, ctypes.POINTER(Attribute), ULONG),
     "C_FindObjects": (ULONG, _SIZE, ULONG, _SIZE),
     "C_FindObjectsFinal": (ULONG,),

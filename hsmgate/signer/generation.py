@@ -14,6 +14,7 @@ from hsmgate.domain.ckm import (
     CKM_XMSSMT_KEY_PAIR_GEN,
 )
 from hsmgate.domain.curves import CURVES
+from hsmgate.domain.mechanisms import ML_DSA_PARAMETER_SETS
 from hsmgate.domain.model import KeyType
 from hsmgate.signer.cryptoki import mechanism
 from hsmgate.signer.sessions import Session, Template
@@ -57,6 +58,13 @@ def generate_smallest(session: Session, kind: KeyType, public: Template, private
     """The handles of a new key pair of a post-quantum kind, of the set that is made fastest. Raises CryptokiError."""
     generator, own = _SMALLEST[kind]
     return session.generate_key_pair(mechanism(generator), {**own, **public}, private)
+
+
+def generate_ml_dsa(session: Session, variant: str, public: Template, private: Template) -> tuple[int, int]:
+    """The handles of a new ML-DSA key pair of that parameter set ("MlDsa65"). Raises CryptokiError."""
+    number = next(number for number, name in ML_DSA_PARAMETER_SETS.items() if name == variant)
+    own: Template = {cka.CKA_PARAMETER_SET: number}
+    return session.generate_key_pair(mechanism(CKM_ML_DSA_KEY_PAIR_GEN), {**own, **public}, private)
 
 
 def generate_ec(session: Session, curve: str, public: Template, private: Template) -> tuple[int, int]:

@@ -116,6 +116,10 @@ class Session:
         self._module.check("C_CreateObject", self.handle, _pack(template), len(template), ctypes.byref(handle))
         return handle.value
 
+    def set(self, handle: int, template: Template) -> None:
+        """Change an object's attributes. Raises CryptokiError."""
+        self._module.check("C_SetAttributeValue", self.handle, handle, _pack(template), len(template))
+
     def destroy(self, handle: int) -> None:
         """Destroy an object. Raises CryptokiError."""
         self._module.check("C_DestroyObject", self.handle, handle)

@@ -18,6 +18,7 @@ from hsmgate.ipc.messages import (
     Failure,
     Generate,
     Made,
+    Manage,
     Operation,
     Sign,
     Signed,
@@ -25,6 +26,7 @@ from hsmgate.ipc.messages import (
 )
 from hsmgate.signer.cryptoki import CryptokiError, Mechanism, mechanism
 from hsmgate.signer.inline import create_inline, public_part
+from hsmgate.signer.management import manage
 from hsmgate.signer.objects import refused
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
@@ -80,12 +82,15 @@ class Signing:
         self._forget_brought()
         return Signed(message.id, results, seconds)
 
-    def make(self, order: Generate | DeriveSecret) -> Made:
-        """A new transient key, or a secret. Raises TokenLost."""
+    def make(self, order: Generate | DeriveSecret | Manage) -> Made:
+        """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
         transient = self._token.transient
         try:
             if isinstance(order, Generate):
                 return Made(order.id, transient.make(self._session, order))
+            if isinstance(order, Manage):
+                manage(self._session, self._token.keys, order)
+                return Made(order.id, b"")
             return Made(order.id, transient.derive(self._session, order.purpose, create=order.create))
         except ItemError as error:
             self._replace_session()

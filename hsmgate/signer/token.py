@@ -3,6 +3,8 @@
 import threading
 import time
 
+from msgspec import structs
+
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckr import Failure, ckr_name, classify
 from hsmgate.domain.uri import TokenInfo, TokenURI
@@ -10,6 +12,7 @@ from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import Keys, Open, Opened, SlotReport
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
 from hsmgate.signer.keys import KeyTable, read_keys
+from hsmgate.signer.management import read_notes
 from hsmgate.signer.proof import prove
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.transient import TransientKeys
@@ -72,12 +75,14 @@ class Token:
             started = time.monotonic()
             table = read_keys(self._login_session, self.info.serial)
             wrapping = self.transient.read_ids(self._login_session)
+            notes = read_notes(self._login_session)
             if not self._login_session.is_logged_in():
                 raise TokenLost("the login is gone")
             self.keys: KeyTable = table
             self.generation += 1
             self._read_at = time.monotonic()
-            self._listed = Keys([*table.keys], wrapping, self._read_at - started)
+            keys = [structs.replace(key, notes=notes.get(key.kid, key.notes)) for key in table.keys]
+            self._listed = Keys(keys, wrapping, self._read_at - started)
             return self._listed
 
     def read_keys_if_old(self) -> None:

@@ -180,6 +180,8 @@ async def test_listing_pages_sorts_and_selects(gateway: Gateway) -> None:
     pages = [await listed(gateway, f"?limit=3&offset={offset}&sort=kid%3Aasc") for offset in (0, 3, 6, 9)]
     assert [key["kid"] for page in pages for key in page] == kids
     assert [key["kid"] for key in await listed(gateway, f"?start={kids[4]}")] == kids[5:]
+    by_name = sorted(names)
+    assert [key["name"] for key in await listed(gateway, f"?sort=name:asc&start={by_name[2]}")] == by_name[3:]
     assert {key["obj_type"] for key in await listed(gateway, "?obj_type=RSA")} == {"RSA"}
     assert [key["name"] for key in await listed(gateway, "?name=p521&show_pub_key=false")] == ["p521"]
     assert await listed(gateway, "?name=nothing") == []
@@ -209,6 +211,17 @@ async def test_an_app_sees_only_its_keys(own_demo: Demo, tmp_path: Path) -> None
     async with serving(config, own_demo.api_key, tmp_path / "log") as gateway:
         assert {key["name"] for key in await listed(gateway)} == {"rsa2048", "rsa3072", "rsa4096"}
         assert (await call(gateway, "POST", "/crypto/v1/keys/info", {"name": "p256"}))[0] == 404
+
+
+async def test_strict_listing_hides_what_old_clients_cannot_decode(own_demo: Demo, tmp_path: Path) -> None:
+    own_demo.make_key("odd", "EC:brainpoolP256r1")
+    for strict, names in (("false", {"odd"}), ("true", set[str]())):
+        config = edited(own_demo, ("[server]\n", f"[server]\nstrict_listing = {strict}\n"))
+        async with serving(config, own_demo.api_key, tmp_path / "log") as gateway:
+            keys = await listed(gateway)
+            assert {key["name"] for key in keys} & {"odd"} == names
+            assert len(keys) == 8 + len(names)
+            assert (await gateway.sign_one(item("odd")))["status"] == 200
 
 
 async def test_a_session_token_works_until_it_is_terminated(gateway: Gateway) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from hsmgate.domain.inline.dsa import parse_dsa
 from hsmgate.domain.inline.ec import EDWARDS, parse_ec, parse_edwards
 from hsmgate.domain.inline.ml_dsa import ML_DSA, parse_ml_dsa
-from hsmgate.domain.inline.model import InlineKey
+from hsmgate.domain.inline.model import InlineKey, public_attributes
 from hsmgate.domain.inline.pkcs8 import DSA, EC, RSA, Malformed, PrivateKey, oid, require, unwrap
 from hsmgate.domain.inline.rsa import parse_rsa
 from hsmgate.errors import BadItem, Unsupported
 
-__all__ = ["MAX_BYTES", "InlineKey", "parse_inline"]
+__all__ = ["MAX_BYTES", "InlineKey", "parse_inline", "public_attributes"]
 
 MAX_BYTES = 16 * 1024
 

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
-from hsmgate.domain.inline.pkcs8 import OCTET_STRING, SEQUENCE, elements, encode, require, sole, whole_bytes
+from hsmgate.domain import cka
+from hsmgate.domain.inline.pkcs8 import (
+    OCTET_STRING,
+    SEQUENCE,
+    elements,
+    encode,
+    integers,
+    require,
+    sole,
+    whole_bytes,
+)
 from hsmgate.errors import Unsupported
 
 
@@ -28,6 +38,34 @@ class InlineKey:
 
     def __repr__(self) -> str:
         return f"InlineKey({self.kind}, {self.variant}, {self.bits} bits)"
+
+
+_SHARED = (
+    *(cka.CKA_KEY_TYPE, cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT, cka.CKA_EC_PARAMS),
+    *(cka.CKA_PRIME, cka.CKA_SUBPRIME, cka.CKA_BASE, cka.CKA_PARAMETER_SET),
+)
+"""What a public key object has too, of a private one's attributes."""
+
+
+def public_attributes(key: InlineKey) -> dict[int, bytes | int]:
+    """CKA_KEY_TYPE, domain and value of the public key object that belongs to it.
+
+    Raises Unsupported where the public key is not known.
+    """
+    if key.public_key is None:
+        raise Unsupported("value: its public key cannot be told from it; send the seed too")
+    bits = public_bits(key.public_key)
+    value: dict[int, bytes | int] = {}
+    match key.kind:
+        case "EC" | "Ed25519" | "Ed448":
+            value[cka.CKA_EC_POINT] = encode(OCTET_STRING, bits)
+        case "DSA":
+            value[cka.CKA_VALUE] = unsigned(integers(bits)[0])
+        case "ML-DSA":
+            value[cka.CKA_VALUE] = bits
+        case _:
+            pass
+    return {number: key.attributes[number] for number in _SHARED if number in key.attributes} | value
 
 
 def derive(algorithm: bytes, body: bytes, name: str) -> bytes:

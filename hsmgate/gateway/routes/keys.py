@@ -1,4 +1,4 @@
-"""Sobjects: listed, shown, and transient ones made (contract: dsm-wire, sections 3.2 to 3.5 and 4)."""
+"""Sobjects: listed, shown, made, imported, changed, destroyed (contract: dsm-wire, sections 3.2 to 3.5 and 4)."""
 
 import msgspec
 from aiohttp import web
@@ -7,13 +7,24 @@ from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import BadItem, ItemError, NoSuchKey, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.keyring import Keyring
-from hsmgate.gateway.listing import Query, select
+from hsmgate.gateway.listing import Query, is_old, select
+from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.sign import SIGNER
-from hsmgate.gateway.sobjects import Sobject, describe, describe_transient, order, read_request, type_of
+from hsmgate.gateway.sobjects import (
+    Sobject,
+    SobjectRequest,
+    describe,
+    describe_transient,
+    order,
+    read_request,
+    type_of,
+)
 from hsmgate.gateway.wire import BadBody, Descriptor, read_descriptor
 
+MANAGER = web.AppKey("manager", KeyManager)
 KEYRING = web.AppKey("keyring", Keyring)
+STRICT_LISTING = web.AppKey("strict_listing", bool)
 
 
 async def list_keys(request: web.Request) -> web.Response:
@@ -23,7 +34,8 @@ async def list_keys(request: web.Request) -> web.Response:
         query = Query.read(request.query)
     except BadItem as error:
         raise web.HTTPBadRequest(text=str(error)) from None
-    mine = [found.info for found in request.app[KEYRING].all_of(app) if type_of(found.info)]
+    shown = is_old if request.app[STRICT_LISTING] else type_of
+    mine = [found.info for found in request.app[KEYRING].all_of(app) if shown(found.info)]
     chosen, matching = select(mine, query)
     items = [describe(key) for key in chosen]
     if query.with_metadata:
@@ -47,19 +59,55 @@ async def info(request: web.Request) -> web.Response:
 
 
 async def generate(request: web.Request) -> web.Response:
-    """Make a transient key. 201 with its sobject, `transient_key` in it."""
+    """Make a key: on the token, or a transient one, whose sobject has `transient_key`. 201 with the sobject."""
     app = await caller(request)
+    wanted = await _wanted(request)
     try:
-        wanted = read_request(await request.read())
-    except BadBody as error:
-        raise web.HTTPBadRequest(text=str(error)) from None
-    if not wanted.transient:
-        raise web.HTTPNotImplemented(text="transient: only transient keys are made by this version")
-    try:
-        blob = await request.app[SIGNER].generate(order(wanted, app.id), app)
+        if wanted.transient:
+            blob = await request.app[SIGNER].generate(order(wanted, app.id), app)
+            return _json(describe_transient(blob, name=wanted.name, description=wanted.description), status=201)
+        return _json(describe(await request.app[MANAGER].generate(wanted, app)), status=201)
     except ItemError as error:
         return web.Response(status=error.status, text=str(error))
-    return _json(describe_transient(blob, name=wanted.name, description=wanted.description), status=201)
+
+
+async def import_(request: web.Request) -> web.Response:
+    """Put a key that was made elsewhere on the token. 201 with its sobject."""
+    app = await caller(request)
+    wanted = await _wanted(request)
+    if wanted.transient:
+        raise web.HTTPNotImplemented(text="transient: transient keys are generated, not imported; send it inline")
+    try:
+        return _json(describe(await request.app[MANAGER].import_(wanted, app)), status=201)
+    except ItemError as error:
+        return web.Response(status=error.status, text=str(error))
+
+
+async def change(request: web.Request) -> web.Response:
+    """Change a key's name, description, metadata, operations, or whether it is enabled."""
+    app = await caller(request)
+    wanted = await _wanted(request)
+    try:
+        return _json(describe(await request.app[MANAGER].update(request.match_info["kid"], wanted, app)))
+    except ItemError as error:
+        return web.Response(status=error.status, text=str(error))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Destroy a key. 204."""
+    app = await caller(request)
+    try:
+        await request.app[MANAGER].destroy(request.match_info["kid"], app)
+    except ItemError as error:
+        return web.Response(status=error.status, text=str(error))
+    return web.Response(status=204)
+
+
+async def _wanted(request: web.Request) -> SobjectRequest:
+    try:
+        return read_request(await request.read())
+    except BadBody as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
 
 
 def _found(request: web.Request, descriptor: Descriptor, app: App) -> web.Response:
@@ -97,6 +145,9 @@ def _json(answer: object, status: int = 200) -> web.Response:
 ROUTES = (
     web.get("/crypto/v1/keys", list_keys),
     web.post("/crypto/v1/keys", generate),
+    web.put("/crypto/v1/keys", import_),
     web.post("/crypto/v1/keys/info", info),
     web.get("/crypto/v1/keys/{kid}", show),
+    web.patch("/crypto/v1/keys/{kid}", change),
+    web.delete("/crypto/v1/keys/{kid}", delete),
 )

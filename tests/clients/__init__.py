@@ -1,0 +1,1 @@
+"""Clients that were written for Fortanix DSM, unmodified, against a gateway over https."""
