@@ -216,3 +216,24 @@ def test_after_logging_out_nothing_works(user: Cli) -> None:
 def test_a_wrong_signature_would_be_noticed_here(https: Https) -> None:
     with pytest.raises(InvalidSignature):
         check(https, "p256", "SHA256", bytes(70))
+
+
+@pytest.mark.parametrize(
+    ("options", "hash_alg"),
+    [
+        (("--obj-type", "RSA", "--key-size", "2048"), "SHA256"),
+        (("--obj-type", "EC", "--ec-name", "NistP384"), "SHA384"),
+    ],
+)
+def test_a_key_is_made_signs_and_is_deleted(user: Cli, options: tuple[str, ...], hash_alg: str) -> None:
+    before = user.do("list-keys")
+    kid = user.do("create-key", "--name", "by the cli", *options).strip()
+    shown = json.loads(user.do("show-sobject", "--name", "by the cli"))
+    assert (shown["kid"], shown["enabled"]) == (str(uuid.UUID(kid)), True)
+    user.write("file", MESSAGE)
+    user.do("sign", "--kid", kid, "--hash-alg", hash_alg, "--in", "file", "--out", "file.sig")
+    public = load_der_public_key(base64.b64decode(shown["pub_key"]))
+    verify(public, {**SIGNED, "hash_alg": hash_alg}, user.read("file.sig"))
+    user.do("delete-key", "--kid", kid)
+    assert user("show-sobject", "--kid", kid).returncode == 1
+    assert user.do("list-keys") == before
