@@ -74,7 +74,7 @@ class OpenFault(StrEnum):
 
     CONFIG = "config"
     PIN = "pin"
-    TRANSIENT = "transient"
+    TRANSIENT = "transient_key"
 
 
 class OpenFailed(_Message):
@@ -89,7 +89,7 @@ class Source(StrEnum):
 
     TOKEN = "token"  # noqa: S105 - a word
     INLINE = "inline"
-    TRANSIENT = "transient"
+    TRANSIENT = "transient_key"
 
 
 class Action(StrEnum):

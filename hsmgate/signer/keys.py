@@ -147,7 +147,8 @@ def _key_info(
     ckaid, label = attributes.get(cka.CKA_ID, b""), attributes.get(cka.CKA_LABEL, b"")
     public_value = _public_value(attributes, publics)
     public_key = _public_key(key_type, variant, attributes, public_value) or _only(certified.get(ckaid))
-    identity = (ckaid, label, attributes.get(cka.CKA_KEY_TYPE, b""), public_key or b"")
+    # A label may change; it tells keys apart only where nothing better does.
+    identity = (ckaid, attributes.get(cka.CKA_KEY_TYPE, b""), public_key or b"", b"" if public_key else label)
     return KeyInfo(
         ref=hashlib.blake2b(b"".join(map(_length_first, identity)), digest_size=16).digest(),
         kid=_kid(ckaid, label, attributes.get(cka.CKA_KEY_TYPE, b""), public_key, token_serial),

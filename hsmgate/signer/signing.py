@@ -3,6 +3,7 @@
 What a failure costs: the item, its session, at most this process (TokenLost), never the answer of another item.
 """
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ from hsmgate.signer.management import manage
 from hsmgate.signer.objects import refused
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
+
+log = logging.getLogger(__name__)
 
 PREPARED_AT_MOST = 4096
 """Operations remembered per thread. A caller chooses them (`context` is one's own), so there must be an end."""
@@ -102,14 +105,14 @@ class Signing:
 
     def _verify(self, operation: Operation, payload: bytes, signature: bytes) -> bool:
         """Whether the signature verifies, by the public key alone where that can be. Raises ItemError."""
-        key = self._public_part(operation)
-        verified = verify_item(operation.params, key, payload, signature)
-        if verified is None:
-            try:
+        try:
+            key = self._public_part(operation)
+            verified = verify_item(operation.params, key, payload, signature)
+            if verified is None:
                 verified = verify_on_token(self._session, operation.params, key, payload, signature)
-            except CryptokiError as error:
-                self._replace_session()
-                raise _item_error(classify(error.ckr), error) from error
+        except CryptokiError as error:
+            self._replace_session()
+            raise _item_error(classify(error.ckr), error) from error
         return verified
 
     def _public_part(self, operation: Operation) -> KeyInfo:
@@ -176,7 +179,7 @@ class Signing:
         try:
             prepared = self._decide(operation, key, handle)
         except ItemError:
-            self._session.destroy(handle)
+            self._destroy(handle)
             raise
         prepared.verifier = Verifier.of(key.public_key)
         return prepared
@@ -227,15 +230,19 @@ class Signing:
 
     def _forget_brought(self) -> None:
         """Destroy the objects of keys that callers brought."""
-        if not self._brought:
-            return
+        brought = [prepared.handle for prepared in self._brought.values() if isinstance(prepared, Prepared)]
+        self._brought.clear()
+        if not all(map(self._destroy, brought)):
+            log.warning("a session object could not be destroyed; it went with its session")
+
+    def _destroy(self, handle: int) -> bool:
+        """Destroy a session object, if need be with its session. Raises TokenLost."""
         try:
-            for prepared in self._brought.values():
-                if isinstance(prepared, Prepared):
-                    self._session.destroy(prepared.handle)
+            self._session.destroy(handle)
         except CryptokiError:
             self._replace_session()
-        self._brought.clear()
+            return False
+        return True
 
     def _read_keys(self) -> None:
         try:

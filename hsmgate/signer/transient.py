@@ -116,11 +116,7 @@ class TransientKeys:
         if "SIGN" not in key.operations:
             raise NotPermitted("key.transient_key: its key_ops do not allow SIGN")
         template = {**SESSION_PRIVATE_KEY, cka.CKA_KEY_TYPE: _CKK[key.type]}
-        try:
-            handle = session.unwrap(mechanism(key.mechanism), pair.wrap, key.wrapped, template)
-        except CryptokiError as error:
-            raise refused("key.transient_key", error) from error
-        return _info(key), handle
+        return _info(key), session.unwrap(mechanism(key.mechanism), pair.wrap, key.wrapped, template)
 
     def public_part(self, session: Session, blob: bytes, owner: str) -> KeyInfo:
         """The key in a blob, to verify with. Raises ItemError or CryptokiError."""

@@ -153,7 +153,7 @@ async def test_an_expired_blob_is_refused(demo: Demo, gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("wanted", "status", "member"),
     [
-        ({}, 501, "transient"),
+        ({}, 400, "obj_type"),
         ({"transient": True}, 400, "obj_type"),
         ({"transient": True, "obj_type": "RSA"}, 400, "key_size"),
         ({"transient": True, "obj_type": "RSA", "key_size": 100}, 400, "key_size"),
