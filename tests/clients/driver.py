@@ -29,6 +29,9 @@ METHODS: dict[str, tuple[str, str]] = {
     "get_security_object": ("SecurityObjectsApi", ""),
     "get_security_object_ex": ("SecurityObjectsApi", "SobjectDescriptor"),
     "generate_security_object": ("SecurityObjectsApi", "SobjectRequest"),
+    "import_security_object": ("SecurityObjectsApi", "SobjectRequest"),
+    "update_security_object": ("SecurityObjectsApi", "SobjectRequest"),
+    "delete_security_object": ("SecurityObjectsApi", ""),
 }
 
 

@@ -251,3 +251,23 @@ def test_the_version_is_told(session: Library) -> None:
     version = session("get_server_version")
     assert version["server_mode"] == "Software"
     assert {"version", "api_version"} <= version.keys()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{"obj_type": "RSA", "key_size": 2048}, {"obj_type": "EC", "elliptic_curve": "NistP256"}],
+    ids=["RSA", "EC"],
+)
+def test_a_key_is_generated_changed_and_deleted(sdkms: Library, kind: dict[str, Any]) -> None:
+    wanted = {"name": "by the library", "key_ops": ["SIGN", "VERIFY", "APPMANAGEABLE"], **kind}
+    made = sdkms("generate_security_object", body=wanted)
+    kid = made["kid"]
+    signed = sdkms("sign_ex", body={"key": {"kid": kid}, "hash_alg": "SHA256", "data": DATA})
+    public = load_der_public_key(base64.b64decode(made["pub_key"]))
+    verify(public, {"hash_alg": "SHA256", "data": DATA}, base64.b64decode(signed["signature"]))
+    changed = sdkms("update_security_object", key_id=kid, body={"name": "renamed", "custom_metadata": {"a": "b"}})
+    assert (changed["name"], changed["custom_metadata"]) == ("renamed", {"a": "b"})
+    assert sdkms("get_security_object", key_id=kid) == changed
+    sdkms("delete_security_object", key_id=kid)
+    with pytest.raises(Raised):
+        sdkms("get_security_object", key_id=kid)
