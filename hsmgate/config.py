@@ -88,6 +88,7 @@ class Server(_Section):
     request_timeout: Seconds = 30.0
     max_waiting: Annotated[int, Field(ge=1)] = 20_000
     strict_listing: bool = False
+    published_keys: list[Text] = []
 
 
 class Token(_Section):

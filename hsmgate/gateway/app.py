@@ -8,7 +8,7 @@ from aiohttp import web
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
 from hsmgate.gateway.management import KeyManager
-from hsmgate.gateway.routes import credentials, digest, keys, session, sign, system
+from hsmgate.gateway.routes import credentials, description, digest, keys, pubkey, session, sign, system
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 
@@ -24,10 +24,11 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     app[credentials.SESSIONS] = Sessions(signer.pools)
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
+    app[pubkey.PUBLISHED] = pubkey.everyone(config.server.published_keys)
     app[keys.STRICT_LISTING] = config.server.strict_listing
     app[keys.MANAGER] = KeyManager(signer)
     app[sign.MAX_ITEMS] = config.server.max_items
-    for part in (sign, keys, digest, session, system):
+    for part in (sign, keys, pubkey, digest, session, system, description):
         app.add_routes(part.ROUTES)
     return app
 

@@ -48,7 +48,7 @@ MESSAGE_BYTES = 1024 * KIB
 UNKNOWN_ITEM_SECONDS = 0.005
 """What an item is taken to cost until its key was seen."""
 
-SEEN_WITHIN_SECONDS = 2.0
+SEEN_WITHIN_SECONDS = 10.0
 """For how long a change waits to be read back."""
 
 DEATHS_AT_MOST = 3
@@ -69,7 +69,7 @@ class TokenPool:
         self.waiting = 0
         self.capabilities: Capabilities | None = None
         self._wrapping: set[bytes] = set()
-        self._looking: list[asyncio.Future[None]] = []
+        self._looking: dict[int, asyncio.Future[None]] = {}
         self._sessions = sessions
         self._on_keys = on_keys
         self._turns: deque[deque[Item]] = deque()
@@ -141,9 +141,11 @@ class TokenPool:
         """Change the token's keys, and see the change before returning. Raises ItemError."""
         await self._ask(order)
         seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._looking.append(seen)
-        self.list_keys()
+        number = next(self._ids)
+        self._looking[number] = seen
+        self.list_keys(number)
         await asyncio.wait((seen,), timeout=SEEN_WITHIN_SECONDS)
+        self._looking.pop(number, None)
 
     async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
         signer = max(self.signers, key=lambda signer: (not signer.alone, signer.room), default=None)
@@ -171,10 +173,10 @@ class TokenPool:
         """Whether the token is known to have the keys that a transient key of that id was made with."""
         return key_id in self._wrapping
 
-    def list_keys(self) -> None:
-        """Ask a signer to read the keys again; the answer goes to `on_keys`."""
+    def list_keys(self, number: int = -1) -> None:
+        """Ask a signer to read the keys again; the answer goes to `on_keys`, and to who looks for that number."""
         if self.signers:
-            self.signers[0].process.send(ListKeys())
+            self.signers[0].process.send(ListKeys(number))
 
     def overdue(self, operation_timeout: float) -> list[Signer]:
         """The signers that hang."""
@@ -192,10 +194,9 @@ class TokenPool:
     def _take_keys(self, keys: Keys) -> None:
         self._wrapping.update(keys.wrapping)
         self._on_keys(self, keys)
-        looking, self._looking = self._looking, []
-        for seen in looking:
-            if not seen.done():
-                seen.set_result(None)
+        seen = self._looking.get(keys.id)
+        if seen is not None and not seen.done():
+            seen.set_result(None)
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.pop(answer.id, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ async def serve(config: Config, listen: str) -> None:
 
     Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
     """
+    logging.getLogger("aiohttp.server").addFilter(_without_traceback)
     tls = _tls(config)
     stop = asyncio.Event()
     async with _signer(config) as signer:
@@ -42,6 +44,12 @@ async def serve(config: Config, listen: str) -> None:
             await stop.wait()
         finally:
             await runner.cleanup()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """What a caller sent stays out of the log: aiohttp's traceback of a malformed request quotes its headers."""
+    record.exc_info = None
+    return True
 
 
 @contextlib.asynccontextmanager

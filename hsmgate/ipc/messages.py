@@ -223,17 +223,21 @@ class Made(_Message):
 class ListKeys(_Message):
     """Read the token's keys again."""
 
+    id: int = 0
+
 
 class Keys(_Message):
     """All keys of the token.
 
     wrapping: ids of the secret keys that transient keys are made with.
     seconds: how long reading took.
+    id: of the ListKeys that this answers.
     """
 
     keys: list[KeyInfo]
     wrapping: list[bytes]
     seconds: float
+    id: int = 0
 
 
 ToSigner = Open | Sign | Generate | DeriveSecret | Manage | ListKeys

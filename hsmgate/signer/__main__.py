@@ -15,6 +15,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 
+from msgspec import structs
+
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
@@ -116,8 +118,8 @@ def _sign(token: Token, work: "queue.SimpleQueue[Work]", link: Link) -> None:
 
 def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:
     while True:
-        listing.get()
-        link.send(token.read_keys())
+        asked = listing.get()
+        link.send(structs.replace(token.read_keys(), id=asked.id))
 
 
 def _start(name: str, target: Callable[[], None]) -> None:

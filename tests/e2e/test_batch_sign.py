@@ -263,6 +263,15 @@ async def test_an_api_key_is_taken_as_basic_and_as_bearer_in_either_alphabet(gat
         assert (await gateway.post([], {"Authorization": credentials})) == (200, b"[]")
 
 
+async def test_a_malformed_header_is_not_quoted_in_the_log(gateway: Gateway) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /crypto/v1/keys/batch/sign HTTP/1.1\r\nAuthorization: Basic s3cret\x01value\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert "s3cret" not in gateway.log.read_text()
+
+
 async def test_version_and_health_want_no_credentials(gateway: Gateway) -> None:
     async with gateway.client.get(gateway.url + "/sys/v1/version") as response:
         version = await response.json()

@@ -224,6 +224,19 @@ async def test_strict_listing_hides_what_old_clients_cannot_decode(own_demo: Dem
             assert (await gateway.sign_one(item("odd")))["status"] == 200
 
 
+async def test_published_public_keys_are_for_everyone_and_no_others(own_demo: Demo, tmp_path: Path) -> None:
+    config = edited(own_demo, ("[server]\n", '[server]\npublished_keys = ["p*"]\n'))
+    async with serving(config, own_demo.api_key, tmp_path / "log") as gateway:
+        keys = {key["name"]: key for key in await listed(gateway)}
+        account = keys["p256"]["acct_id"]
+        async with gateway.client.get(f"{gateway.url}/crypto/v1/pubkey/{account}/p256") as response:
+            assert response.status == 200
+            assert await response.json() == {keys["p256"]["kid"]: keys["p256"]["pub_key"]}
+        for acct_id, name in ((account, "rsa2048"), (account, "nothing"), (uuid.uuid4(), "p256"), ("x", "p256")):
+            async with gateway.client.get(f"{gateway.url}/crypto/v1/pubkey/{acct_id}/{name}") as response:
+                assert (response.status, await response.text()) == (404, "no such key")
+
+
 async def test_a_session_token_works_until_it_is_terminated(gateway: Gateway) -> None:
     token, other = await session(gateway), await session(gateway)
     assert (await call(gateway, "GET", "/crypto/v1/keys", None, token))[0] == 200

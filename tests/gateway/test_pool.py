@@ -544,7 +544,7 @@ async def test_the_keys_that_a_signer_reads_go_to_whom_it_concerns() -> None:
     pool.list_keys()
     pool.join(process)
     pool.list_keys()
-    assert process.sent == [ListKeys()]
+    assert process.sent == [ListKeys(-1)]
     process.hear(Keys([], [b"b"], 0.0))
     assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0))]
     assert [pool.has_wrapping_key(name) for name in (b"a", b"b", b"c")] == [True, True, False]

@@ -142,12 +142,15 @@ def _json(answer: object, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(answer), status=status, content_type="application/json")
 
 
+_ONE = "/crypto/v1/keys/{kid:(?!info$)[^{}/]+}"
+"""The path of one key. `info` is a place of its own, for other methods than its own too."""
+
 ROUTES = (
     web.get("/crypto/v1/keys", list_keys),
     web.post("/crypto/v1/keys", generate),
     web.put("/crypto/v1/keys", import_),
     web.post("/crypto/v1/keys/info", info),
-    web.get("/crypto/v1/keys/{kid}", show),
-    web.patch("/crypto/v1/keys/{kid}", change),
-    web.delete("/crypto/v1/keys/{kid}", delete),
+    web.get(_ONE, show),
+    web.patch(_ONE, change),
+    web.delete(_ONE, delete),
 )

@@ -1,0 +1,17 @@
+"""GET /openapi.json: the description of all of this, without credentials."""
+
+import json
+
+from aiohttp import web
+
+from hsmgate.gateway.openapi import openapi
+
+_DOCUMENT = json.dumps(openapi()).encode()
+
+
+async def describe(request: web.Request) -> web.Response:
+    """The OpenAPI document."""
+    return web.Response(body=_DOCUMENT, content_type="application/json")
+
+
+ROUTES = (web.get("/openapi.json", describe),)

@@ -1,0 +1,36 @@
+"""GET /crypto/v1/pubkey/{acct_id}/{name}: public keys for everyone, of the keys that the config publishes."""
+
+import msgspec
+from aiohttp import web
+
+from hsmgate.domain.policy import Grant
+from hsmgate.errors import ItemError
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.routes.keys import KEYRING
+from hsmgate.gateway.sobjects import ACCOUNT_ID
+
+PUBLISHED = web.AppKey("published", App)
+
+
+def everyone(published: list[str]) -> App:
+    """Whoever asks, who may use the published keys and do nothing with them."""
+    return App("everyone", "everyone", Grant.of(published, ()))
+
+
+async def pubkey(request: web.Request) -> web.Response:
+    """The key's DER SubjectPublicKeyInfo by its kid. 404 for whatever is not published, there or not."""
+    try:
+        sobject = request.app[KEYRING].by_name(request.match_info["name"], request.app[PUBLISHED])
+    except ItemError:
+        raise _no_such_key() from None
+    info = sobject.info
+    if request.match_info["acct_id"].lower() != ACCOUNT_ID or info.public_key is None:
+        raise _no_such_key()
+    return web.Response(body=msgspec.json.encode({info.kid: info.public_key}), content_type="application/json")
+
+
+def _no_such_key() -> web.HTTPNotFound:
+    return web.HTTPNotFound(text="no such key")
+
+
+ROUTES = (web.get("/crypto/v1/pubkey/{acct_id}/{name}", pubkey),)
