@@ -6,18 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from asn1crypto.core import ObjectIdentifier
-
 from hsmgate.domain import cka
-from hsmgate.domain.ckm import (
-    CKM_EC_EDWARDS_KEY_PAIR_GEN,
-    CKM_EC_KEY_PAIR_GEN,
-    CKM_RSA_PKCS_KEY_PAIR_GEN,
-)
-from hsmgate.domain.curves import CURVES
 from hsmgate.errors import ProvisionError
-from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError, mechanism
-from hsmgate.signer.sessions import AttributeValue, Session, Template
+from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
+from hsmgate.signer.generation import generate_ec, generate_rsa
+from hsmgate.signer.sessions import Session, Template
 
 MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -77,27 +70,20 @@ class SoftToken:
 
     def make_rsa(self, label: str, ckaid: bytes, bits: int) -> None:
         """A new RSA key pair. Raises CryptokiError."""
-        public: dict[int, AttributeValue] = {
-            cka.CKA_MODULUS_BITS: bits,
-            cka.CKA_PUBLIC_EXPONENT: (65537).to_bytes(3, "big"),
-        }
-        self._make(CKM_RSA_PKCS_KEY_PAIR_GEN, label, ckaid, public)
+        generate_rsa(self.session, bits, *_templates(label, ckaid))
 
     def make_ec(self, label: str, ckaid: bytes, curve: str) -> None:
         """A new key pair on a curve of `hsmgate.domain.curves`. Raises CryptokiError."""
-        generator = CKM_EC_EDWARDS_KEY_PAIR_GEN if curve.startswith("Ed") else CKM_EC_KEY_PAIR_GEN
-        self._make(generator, label, ckaid, {cka.CKA_EC_PARAMS: ObjectIdentifier(CURVES[curve].oid).dump()})
+        generate_ec(self.session, curve, *_templates(label, ckaid))
 
-    def _make(self, generator: int, label: str, ckaid: bytes, public: Template) -> None:
-        both: dict[int, AttributeValue] = {cka.CKA_TOKEN: True, cka.CKA_LABEL: label.encode(), cka.CKA_ID: ckaid}
-        may_not_public = dict.fromkeys((cka.CKA_ENCRYPT, cka.CKA_WRAP), False)
-        may_not_private = dict.fromkeys((cka.CKA_EXTRACTABLE, cka.CKA_DECRYPT, cka.CKA_UNWRAP, cka.CKA_DERIVE), False)
-        may_private = dict.fromkeys((cka.CKA_PRIVATE, cka.CKA_SENSITIVE, cka.CKA_SIGN), True)
-        self.session.generate_key_pair(
-            mechanism(generator, None),
-            both | {cka.CKA_VERIFY: True} | may_not_public | dict(public),
-            both | may_private | may_not_private,
-        )
+
+def _templates(label: str, ckaid: bytes) -> tuple[Template, Template]:
+    """A public key that verifies and a private one that signs, and neither does anything else."""
+    both: Template = {cka.CKA_TOKEN: True, cka.CKA_LABEL: label.encode(), cka.CKA_ID: ckaid}
+    public = dict.fromkeys((cka.CKA_ENCRYPT, cka.CKA_WRAP), False)
+    private = dict.fromkeys((cka.CKA_EXTRACTABLE, cka.CKA_DECRYPT, cka.CKA_UNWRAP, cka.CKA_DERIVE), False)
+    may = dict.fromkeys((cka.CKA_PRIVATE, cka.CKA_SENSITIVE, cka.CKA_SIGN), True)
+    return {**both, cka.CKA_VERIFY: True, **public}, {**both, **may, **private}
 
 
 def _initialise(module: Module, label: str, pin: str) -> None:
