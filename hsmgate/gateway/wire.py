@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hsmgate.domain.inline import MAX_BYTES
 from hsmgate.domain.model import LONGEST_CONTEXT, Mode, SignParams
 from hsmgate.errors import BadItem, HsmgateError
 from hsmgate.gateway.batch import Result
@@ -19,10 +20,6 @@ from hsmgate.ipc.messages import Failure
 
 class BadBody(HsmgateError):
     """The body is not what the call takes, so the call fails as a whole."""
-
-
-LARGEST_KEY = 16 * 1024
-"""Bytes of an inline key's value, or of a transient key."""
 
 
 class Inline(msgspec.Struct):
@@ -35,8 +32,8 @@ class Inline(msgspec.Struct):
         """The key's bytes and its type. Raises BadItem."""
         if not self.value:
             raise BadItem("key.inline.value: missing")
-        if len(self.value) > LARGEST_KEY:
-            raise BadItem(f"key.inline.value: {len(self.value)} bytes, but at most {LARGEST_KEY} are allowed")
+        if len(self.value) > MAX_BYTES:
+            raise BadItem(f"key.inline.value: {len(self.value)} bytes, but at most {MAX_BYTES} are allowed")
         obj_type = _word(self.obj_type, "key.inline.obj_type")
         if not obj_type:
             raise BadItem("key.inline.obj_type: missing")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hsmgate.domain.inline import MAX_BYTES
 from hsmgate.domain.model import LONGEST_CONTEXT, Mode, SignParams
 from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.wire import (
-    LARGEST_KEY,
     BadBody,
     Descriptor,
     Inline,
@@ -245,7 +245,7 @@ def test_a_descriptor_is_a_kid_a_name_or_a_key() -> None:
     assert good(key={"inline": inline}).descriptor() == Descriptor(inline=Inline(b"hi", "RSA"))
 
 
-@pytest.mark.parametrize("size", [1, LARGEST_KEY])
+@pytest.mark.parametrize("size", [1, MAX_BYTES])
 def test_an_inline_key_is_a_value_and_a_type(size: int) -> None:
     assert Inline(bytes(size), "MLDSA").read() == (bytes(size), "MLDSA")
 
