@@ -5,7 +5,7 @@ function list, because a gateway needs what python-pkcs11 does not give: the num
 C_GetSessionInfo, one C_Sign per signature into a buffer of the right size, and templates that cannot fail halfway.
 Calls release the GIL.
 
-Structures and functions: PKCS#11 3.2, section 5 and pkcs11f.h.
+Functions: PKCS#11 3.2, section 5 and pkcs11f.h.
 """
 
 import ctypes
@@ -16,10 +16,9 @@ import pkcs11
 from pkcs11 import _pkcs11
 
 from hsmgate.domain.ckr import CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_OK, ckr_name
-from hsmgate.domain.mechanisms import ContextParameter, EddsaParameter, Parameter, PssParameter
 from hsmgate.domain.uri import TokenInfo
+from hsmgate.signer.structs import ULONG, Attribute, InitializeArgs, Mechanism, SessionInfo, TokenState
 
-ULONG = ctypes.c_ulong
 CKF_OS_LOCKING_OK = 0x02
 
 
@@ -36,34 +35,6 @@ class ModuleError(Exception):
     """The module cannot be loaded or will not start."""
 
 
-class Mechanism(ctypes.Structure):
-    """CK_MECHANISM. Made by `mechanism`, which keeps the parameter alive."""
-
-    _fields_ = (("mechanism", ULONG), ("pParameter", ctypes.c_void_p), ("ulParameterLen", ULONG))
-
-
-class Attribute(ctypes.Structure):
-    """CK_ATTRIBUTE."""
-
-    _fields_ = (("type", ULONG), ("pValue", ctypes.c_void_p), ("ulValueLen", ULONG))
-
-
-class SessionInfo(ctypes.Structure):
-    """CK_SESSION_INFO."""
-
-    _fields_ = (("slotID", ULONG), ("state", ULONG), ("flags", ULONG), ("ulDeviceError", ULONG))
-
-
-class _InitializeArgs(ctypes.Structure):
-    """CK_C_INITIALIZE_ARGS."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex")),
-        ("flags", ULONG),
-        ("pReserved", ctypes.c_char_p),
-    )
-
-
 _POINTER = ctypes.c_void_p
 _SIZE = ctypes.POINTER(ULONG)
 
@@ -75,7 +46,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
     "C_GetFunctionList": None,
     "C_GetSlotList": None,
     "C_GetSlotInfo": None,
-    "C_GetTokenInfo": None,
+    "C_GetTokenInfo": (ULONG, ctypes.POINTER(TokenState)),
     "C_GetMechanismList": (ULONG, _POINTER, _SIZE),
     "C_GetMechanismInfo": None,
     "C_InitToken": (ULONG, ctypes.c_char_p, ULONG, ctypes.c_char_p),
@@ -138,6 +109,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...] | None] = {
         *(ULONG, ctypes.POINTER(Mechanism), ULONG, ctypes.c_char_p, ULONG),
         *(ctypes.POINTER(Attribute), ULONG, _SIZE),
     ),
+    "C_DeriveKey": None,
+    "C_SeedRandom": None,
+    "C_GenerateRandom": (ULONG, _POINTER, ULONG),
 }
 
 
@@ -190,7 +164,7 @@ class Module:
 
     def _initialize(self, init_args: str) -> None:
         reserved = init_args.encode() or None
-        arguments = _InitializeArgs(None, None, None, None, CKF_OS_LOCKING_OK, reserved)
+        arguments = InitializeArgs(None, None, None, None, CKF_OS_LOCKING_OK, reserved)
         ckr = self.call["C_Initialize"](ctypes.byref(arguments))
         if ckr not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
             raise CryptokiError("C_Initialize", ckr)
@@ -219,6 +193,12 @@ class Module:
                 continue
             yield _token_info(slot, token), pkcs11.TokenFlag.TOKEN_INITIALIZED in token.flags
 
+    def state(self, slot_id: int) -> TokenState:
+        """What the token in a slot says of itself now. Raises CryptokiError."""
+        state = TokenState()
+        self.check("C_GetTokenInfo", slot_id, ctypes.byref(state))
+        return state
+
     def mechanisms(self, slot_id: int) -> frozenset[int]:
         """The CKM_… numbers that the token lists."""
         count = ULONG()
@@ -232,56 +212,6 @@ class Module:
         ckr = self.call[function](*arguments)
         if ckr != CKR_OK:
             raise CryptokiError(function, ckr)
-
-
-def mechanism(number: int, parameter: Parameter = None) -> Mechanism:
-    """A CK_MECHANISM with its parameter, which lives as long as the struct."""
-    made = Mechanism(number, None, 0)
-    if parameter is not None:
-        packed = _pack(parameter)
-        # Attributes of ours, beside the C fields: they keep what is pointed to.
-        made.parameter = packed
-        made.pParameter, made.ulParameterLen = ctypes.addressof(packed), ctypes.sizeof(packed)
-    return made
-
-
-def _pack(parameter: PssParameter | EddsaParameter | ContextParameter) -> ctypes.Structure:
-    match parameter:
-        case PssParameter(digest, mgf, salt_size):
-            return _PssParams(digest, mgf, salt_size)
-        case EddsaParameter(prehash):
-            return _EddsaParams(prehash, 0, None)
-        case ContextParameter(hedge, context, digest):
-            packed = _SignContext() if digest is None else _HashSignContext(hash=digest)
-            packed.hedge = hedge
-            if context:
-                packed.keep = ctypes.create_string_buffer(context, len(context))
-                packed.context, packed.size = ctypes.addressof(packed.keep), len(context)
-            return packed
-
-
-class _PssParams(ctypes.Structure):
-    """CK_RSA_PKCS_PSS_PARAMS."""
-
-    _fields_ = (("hashAlg", ULONG), ("mgf", ULONG), ("sLen", ULONG))
-
-
-class _EddsaParams(ctypes.Structure):
-    """CK_EDDSA_PARAMS."""
-
-    _fields_ = (("phFlag", ctypes.c_ubyte), ("ulContextDataLen", ULONG), ("pContextData", ctypes.c_void_p))
-
-
-class _SignContext(ctypes.Structure):
-    """CK_SIGN_ADDITIONAL_CONTEXT."""
-
-    _fields_ = (("hedge", ULONG), ("context", ctypes.c_void_p), ("size", ULONG))
-
-
-class _HashSignContext(ctypes.Structure):
-    """CK_HASH_SIGN_ADDITIONAL_CONTEXT."""
-
-    _fields_ = (*_SignContext._fields_, ("hash", ULONG))
 
 
 def _token_info(slot: Any, token: Any) -> TokenInfo:

@@ -16,8 +16,8 @@ from hsmgate.domain.ckm import (
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.mechanisms import ML_DSA_PARAMETER_SETS
 from hsmgate.domain.model import KeyType
-from hsmgate.signer.cryptoki import mechanism
 from hsmgate.signer.sessions import Session, Template
+from hsmgate.signer.structs import mechanism
 
 CKA_HSS_LEVELS = 0x617
 CKA_HSS_LMS_TYPES = 0x61A

@@ -15,8 +15,9 @@ from hsmgate.domain.ckr import Failure, classify
 from hsmgate.domain.curves import CURVES, find_curve
 from hsmgate.domain.mechanisms import ML_DSA_PARAMETER_SETS
 from hsmgate.domain.model import KeyInfo, KeyType
-from hsmgate.signer.cryptoki import ULONG, CryptokiError
+from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.sessions import Session
+from hsmgate.signer.structs import ULONG
 
 _PRIVATE_KEY_ATTRIBUTES = (
     *(cka.CKA_LABEL, cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_SIGN, cka.CKA_ALWAYS_AUTHENTICATE),

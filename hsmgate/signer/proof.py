@@ -34,12 +34,13 @@ from hsmgate.domain.mechanisms import Plan, plan, promised
 from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
 from hsmgate.domain.verification import Verifier, verifies_prehash
 from hsmgate.errors import ItemError
-from hsmgate.signer.cryptoki import CryptokiError, mechanism
+from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.generation import generate_ec, generate_rsa, generate_smallest
 from hsmgate.signer.inline import key_info
 from hsmgate.signer.keys import describe_pair
 from hsmgate.signer.objects import SESSION_PRIVATE_KEY, create_private_key
 from hsmgate.signer.sessions import Session, Template
+from hsmgate.signer.structs import mechanism
 from hsmgate.signer.transient import WRAPPABLE, make_wrapping_key
 from hsmgate.signer.trial_keys import make_trial_key
 

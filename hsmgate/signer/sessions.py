@@ -11,7 +11,8 @@ from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK
 from hsmgate.domain.mechanisms import LARGEST_SIGNATURE
-from hsmgate.signer.cryptoki import ULONG, Attribute, CryptokiError, Mechanism, Module, SessionInfo
+from hsmgate.signer.cryptoki import CryptokiError, Module
+from hsmgate.signer.structs import ULONG, Attribute, Mechanism, SessionInfo
 
 CKF_RW_SESSION = 0x02
 CKF_SERIAL_SESSION = 0x04

@@ -25,10 +25,11 @@ from hsmgate.ipc.messages import (
     Signed,
     Source,
 )
-from hsmgate.signer.cryptoki import CryptokiError, Mechanism, mechanism
+from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import create_inline, public_part
 from hsmgate.signer.management import manage
 from hsmgate.signer.objects import refused
+from hsmgate.signer.structs import Mechanism, mechanism
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
 

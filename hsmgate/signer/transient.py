@@ -24,11 +24,12 @@ from hsmgate.domain.envelope import Blob, TransientKey, sealed, to_seal
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem, NotFound, NotPermitted, Unsupported
 from hsmgate.ipc.messages import Generate
-from hsmgate.signer.cryptoki import CryptokiError, mechanism
+from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.generation import generate_ec, generate_rsa
 from hsmgate.signer.keys import describe_pair
 from hsmgate.signer.objects import SESSION_PRIVATE_KEY, refused
 from hsmgate.signer.sessions import Session, Template
+from hsmgate.signer.structs import mechanism
 
 WRAP_LABEL = b"hsmgate transient wrapping"
 SEAL_LABEL = b"hsmgate transient sealing"

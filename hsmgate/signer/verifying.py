@@ -9,8 +9,8 @@ from hsmgate.domain.curves import CURVES
 from hsmgate.domain.model import KeyInfo, KeyType, SignParams
 from hsmgate.domain.verification import plan_to_verify
 from hsmgate.errors import Unsupported
-from hsmgate.signer.cryptoki import mechanism
 from hsmgate.signer.sessions import Session, Template
+from hsmgate.signer.structs import mechanism
 
 
 def verify_on_token(session: Session, params: SignParams, key: KeyInfo, payload: bytes, signature: bytes) -> bool:

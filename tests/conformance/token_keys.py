@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsmgate.signer.cryptoki import Module, mechanism
+from hsmgate.signer.cryptoki import Module
 from hsmgate.signer.sessions import AttributeValue, Session
+from hsmgate.signer.structs import mechanism
 from tests.conformance.keys import DSA_G, DSA_P, DSA_Q
 
 # PKCS#11 3.2, pkcs11t.h.
