@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hsmgate.config import Config
 from hsmgate.domain.capabilities import Capabilities
+from hsmgate.gateway.pin import read_pin
 from hsmgate.gateway.signer_process import SignerProcess
 from tests.gateway_process import Gateway, b64, serving
 from tests.token_tool import Demo
@@ -48,7 +49,9 @@ async def _measure(demo: Demo) -> None:
 async def _start(config: Config, capabilities: Capabilities | None) -> tuple[float, Capabilities]:
     """Seconds until a signer is ready, and what its token can do."""
     started = time.perf_counter()
-    signer = await SignerProcess.start(config.token[0], config.folder, capabilities)
+    token = config.token[0]
+    pin = read_pin(token.pin_source, config.folder)
+    signer = await SignerProcess.start(token, config.folder, pin, capabilities)
     seconds = time.perf_counter() - started
     await signer.stop()
     return seconds, signer.opened.capabilities

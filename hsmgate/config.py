@@ -23,6 +23,7 @@ from pydantic import (
 from hsmgate.domain.uri import TokenURI
 from hsmgate.errors import ConfigError
 
+Verification = Literal["always", "first"]
 Operation = Literal["sign", "verify", "inline", "transient", "manage"]
 
 _UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -86,7 +87,9 @@ class Server(_Section):
     max_body: Annotated[int, BeforeValidator(_size), Field(ge=1024, le=LARGEST_BODY)] = 16 * _UNITS["MiB"]
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     request_timeout: Seconds = 30.0
+    drain_timeout: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] = 30.0
     max_waiting: Annotated[int, Field(ge=1)] = 20_000
+    verify_signatures: Verification = "first"
     strict_listing: bool = False
     published_keys: list[Text] = []
 
@@ -101,6 +104,7 @@ class Token(_Section):
     signers: Annotated[int, Field(ge=1, le=256)] = 2
     sessions: Annotated[int, Field(ge=1, le=256)] = 1
     operation_timeout: Seconds = 10.0
+    verify_signatures: Verification | None = None
     env: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
     init_args: Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")] = ""
 
@@ -154,6 +158,11 @@ class Config(_Section):
             raise ConfigError(mistakes + contradictions) from None
         if contradictions:
             raise ConfigError(contradictions)
+        tokens = [
+            token.model_copy(update={"verify_signatures": token.verify_signatures or config.server.verify_signatures})
+            for token in config.token
+        ]
+        config = config.model_copy(update={"token": tokens})
         config._folder = file.absolute().parent
         return config
 

@@ -33,7 +33,16 @@ class Failure(Enum):
     """It says only that something failed."""
 
 
+FATAL = frozenset({Failure.LOGIN_LOST, Failure.TOKEN_GONE, Failure.LIBRARY_DEAD, Failure.PIN})
+"""What only a fresh process can mend."""
+
+
 CKR_OK = 0x00
+CKR_SESSION_CLOSED = 0xB0
+CKR_SESSION_HANDLE_INVALID = 0xB3
+RECONNECTED = frozenset({CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID})
+"""A session that we did not close is gone: somebody reconnected underneath, and object handles may mean other keys."""
+
 CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
 _TABLE: dict[int, tuple[str, Failure]] = {

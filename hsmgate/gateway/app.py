@@ -7,6 +7,7 @@ from aiohttp import web
 
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.connections import CONNECTIONS, Connections
 from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes import credentials, description, digest, keys, pubkey, session, sign, system
 from hsmgate.gateway.sessions import Sessions
@@ -19,9 +20,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def make_app(config: Config, signer: BatchSigner) -> web.Application:
     """The application over a signer that is ready."""
-    app = web.Application(client_max_size=config.server.max_body, middlewares=[_plain_errors])
+    app = web.Application(client_max_size=config.server.max_body, middlewares=[_each_call])
     app[credentials.AUTHENTICATOR] = Authenticator(config.app)
     app[credentials.SESSIONS] = Sessions(signer.pools)
+    app[CONNECTIONS] = Connections(config.server.request_timeout)
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
     app[pubkey.PUBLISHED] = pubkey.everyone(config.server.published_keys)
@@ -34,7 +36,22 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
 
 
 @web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _each_call(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the call while it lasts, and answer what goes wrong in plain text."""
+    connections = request.app[CONNECTIONS]
+    connections.begin(request)
+    response: web.StreamResponse | None = None
+    try:
+        response = await _answered(request, handler)
+        return response
+    except web.HTTPException as error:
+        response = error
+        raise
+    finally:
+        connections.end(response)
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors are a status and plain text; what we did not expect says nothing of itself to the caller."""
     try:
         return await handler(request)

@@ -1,10 +1,16 @@
 """A batch on its way: items out to signers, results back to their places."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from hsmgate.domain.capabilities import INLINE_KINDS
 from hsmgate.errors import ItemError
-from hsmgate.ipc.messages import Failure, Operation
+from hsmgate.ipc.messages import Action, Failure, Operation, Source
+
+if TYPE_CHECKING:
+    from hsmgate.gateway.pool import TokenPool
 
 Result = bytes | bool | Failure
 """A signature, or whether one verified, or why there is neither."""
@@ -23,14 +29,18 @@ def item_error(failure: Failure) -> ItemError:
 
 
 class Batch:
-    """The results of one call. Each place is filled once; what comes for a filled place, or too late, is dropped."""
+    """The results of one call. Each place is filled once; what comes for a filled place, or too late, is dropped.
 
-    __slots__ = ("_done", "_left", "_results", "over")
+    deadline: when the time is up, by CLOCK_MONOTONIC.
+    """
 
-    def __init__(self, size: int) -> None:
+    __slots__ = ("_done", "_left", "_results", "deadline", "over")
+
+    def __init__(self, size: int, timeout_seconds: float) -> None:
         self._results: list[Result | None] = [None] * size
         self._left = size
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.deadline = time.monotonic() + timeout_seconds
         self.over = False
 
     def put(self, index: int, result: Result) -> None:
@@ -42,45 +52,62 @@ class Batch:
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
-    async def wait(self, timeout_seconds: float, late: Callable[[], ItemError]) -> Sequence[Result]:
+    async def wait(self, late: Callable[[], ItemError]) -> Sequence[Result]:
         """All results, in order. Places that are empty when the time is up get `late()`; work on them is in vain."""
         try:
             if self._left:
-                await asyncio.wait((self._done,), timeout=timeout_seconds)
+                await asyncio.wait((self._done,), timeout=self.deadline - time.monotonic())
         finally:
             self.over = True
         too_late = failure(late())
         return [too_late if result is None else result for result in self._results]
 
 
+class Work:
+    """What is to be done with an item. Items that want the same of the same key share one.
+
+    places: every token that could do it, with what it is called there; empty where there is but one.
+    once: the key is used up by signing, so nothing that may have been signed is signed again.
+    cost_key: what operations of about the same cost share: a key, or the kind and size of one that a caller brought.
+    """
+
+    __slots__ = ("cost_key", "once", "operation", "places")
+
+    def __init__(
+        self, operation: Operation, places: "Sequence[tuple[TokenPool, Work]]" = (), *, once: bool = False
+    ) -> None:
+        self.operation = operation
+        self.places = places
+        self.once = once
+        self.cost_key = _cost_key(operation)
+
+
 class Item:
     """One place of a batch, as the pool carries it.
 
     signature: what is to be verified; empty where there is something to sign.
-    once: its key is used up by signing, so it must not run twice.
     deaths: how many signers have died with this item in flight.
+    wrong: how often a token's signature for it did not verify.
     """
 
-    __slots__ = ("batch", "deaths", "index", "once", "operation", "payload", "signature")
+    __slots__ = ("batch", "deaths", "index", "payload", "signature", "work", "wrong")
 
-    def __init__(
-        self,
-        batch: Batch,
-        index: int,
-        operation: Operation,
-        payload: bytes,
-        signature: bytes = b"",
-        *,
-        once: bool = False,
-    ) -> None:
+    def __init__(self, batch: Batch, index: int, work: Work, payload: bytes, signature: bytes = b"") -> None:
         self.batch = batch
         self.index = index
-        self.operation = operation
+        self.work = work
         self.payload = payload
         self.signature = signature
-        self.once = once
         self.deaths = 0
+        self.wrong = 0
 
     def answer(self, result: Result) -> None:
         """Put the result in its place."""
         self.batch.put(self.index, result)
+
+
+def _cost_key(operation: Operation) -> bytes:
+    if operation.source is Source.TOKEN and operation.action is Action.SIGN:
+        return operation.key
+    kind = operation.obj_type.upper() if operation.obj_type.upper() in INLINE_KINDS else ""
+    return f"{operation.action} {operation.source} {kind} {len(operation.key) // 64}".encode()

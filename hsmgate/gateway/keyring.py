@@ -34,12 +34,6 @@ class Sobject:
     routes: list[Route]
     contested: bool = False
 
-    def route(self) -> Route:
-        """Where to sign: on the token with the least to do."""
-        if len(self.routes) == 1:
-            return self.routes[0]
-        return min(self.routes, key=lambda route: (route.pool.fault is not None, route.pool.waiting))
-
 
 class Keyring:
     """The keys of all tokens, by kid and by name. Always as new as the last word of each token's signers."""

@@ -5,16 +5,22 @@ import contextlib
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
 from hsmgate.config import Config
-from hsmgate.errors import ConfigError, SignerStartError
+from hsmgate.errors import ConfigError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.app import make_app
+from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+LAST_SECONDS = 1.0
+"""For what is still in flight when the time to drain is up: to be cancelled in good order."""
 
 KEEPALIVE_SECONDS = 120.0
 """Clients that do not retry a POST want the server to be the last to hang up."""
@@ -29,11 +35,13 @@ async def serve(config: Config, listen: str) -> None:
     tls = _tls(config)
     stop = asyncio.Event()
     async with _signer(config) as signer:
+        app = make_app(config, signer)
         runner = web.AppRunner(
-            make_app(config, signer),
+            app,
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=config.server.request_timeout,
+            shutdown_timeout=LAST_SECONDS,
+            handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
         await runner.setup()
         try:
@@ -41,9 +49,19 @@ async def serve(config: Config, listen: str) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             print(f"hsmgate serves on {address}", flush=True)
+            watch = asyncio.create_task(app[CONNECTIONS].watch(_server_of(runner)))
             await stop.wait()
+            watch.cancel()
+            await asyncio.gather(*(site.stop() for site in runner.sites))
+            await app[CONNECTIONS].drain(config.server.drain_timeout)
         finally:
             await runner.cleanup()
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise RuntimeError("the runner was not set up")
+    return runner.server
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -58,14 +76,30 @@ async def _signer(config: Config) -> AsyncIterator[BatchSigner]:
     keyring = Keyring()
     supervisors = [Supervisor(token, config.folder, keyring.update) for token in config.token]
     try:
-        for supervisor in supervisors:
-            try:
-                await supervisor.start()
-            except SignerStartError as error:
-                raise type(error)(f"token {supervisor.token.name}: {error}") from error
+        await _start(supervisors)
         yield BatchSigner(keyring, [supervisor.pool for supervisor in supervisors], config.server)
     finally:
         await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+
+
+async def _start(supervisors: Sequence[Supervisor]) -> None:
+    """Start the signers of every token. One that cannot be had is waited for, unless there is no other.
+
+    Raises PinRefused, TokenMisconfigured or SignerStartError.
+    """
+    away: list[tuple[Supervisor, SignerStartError]] = []
+    for supervisor in supervisors:
+        try:
+            await supervisor.start()
+        except (PinRefused, TokenMisconfigured) as error:
+            raise type(error)(f"token {supervisor.token.name}: {error}") from error
+        except SignerStartError as error:
+            away.append((supervisor, error))
+    for supervisor, reason in away:
+        if len(away) == len(supervisors):
+            raise SignerStartError(f"token {supervisor.token.name}: {reason}") from reason
+        log.error("token %s: %s; it is tried again while the others serve", supervisor.token.name, reason)
+        supervisor.start_later()
 
 
 async def _listen(runner: web.AppRunner, listen: str, tls: ssl.SSLContext | None) -> str:

@@ -93,7 +93,7 @@ class Sessions:
     async def _derive(self, *, create: bool) -> bytes | None:
         for pool in self._pools:
             try:
-                return await pool.derive_secret(PURPOSE, create=create)
+                return await pool.orders.derive_secret(PURPOSE, create=create)
             except ItemError as error:
                 log.debug("token %s derives no secret: %s", pool.name, error)
         return None

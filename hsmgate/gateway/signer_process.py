@@ -14,7 +14,7 @@ from typing import Self, cast
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.gateway.pin import read_pin
+from hsmgate.gateway.pin import Pin
 from hsmgate.ipc.frames import FrameReader, frame
 from hsmgate.ipc.messages import (
     FromSigner,
@@ -27,8 +27,8 @@ from hsmgate.ipc.messages import (
     encode,
 )
 
-OPEN_TIMEOUT_SECONDS = 60.0
-"""For loading the module, logging in and reading the keys."""
+OPEN_TIMEOUT_SECONDS = 20.0
+"""For loading the module, logging in and reading the keys, besides what two calls into it may take."""
 
 _STDERR = 2
 
@@ -80,19 +80,20 @@ class SignerProcess:
         self.pid = process.pid
 
     @classmethod
-    async def start(cls, token: config.Token, folder: Path, capabilities: Capabilities | None = None) -> Self:
+    async def start(cls, token: config.Token, folder: Path, pin: Pin, capabilities: Capabilities | None = None) -> Self:
         """Start a signer for the token and wait until it is ready; it tries the token unless told what that can do.
 
         Raises PinRefused, TokenMisconfigured, or SignerStartError where another try may help.
         """
-        pin = read_pin(token.pin_source, folder)
         process, link = await _spawn(token, folder)
         answer: asyncio.Future[FromSigner] = asyncio.get_running_loop().create_future()
         link.on_message = lambda message: None if answer.done() else answer.set_result(message)
         module = str(folder / token.module) if "/" in token.module else token.module
-        link.send(Open(module, token.init_args, token.uri, pin.reveal(), token.sessions, capabilities))
+        always = token.verify_signatures == "always"
+        link.send(Open(module, token.init_args, token.uri, pin.reveal(), token.sessions, capabilities, always))
+        seconds = OPEN_TIMEOUT_SECONDS + 2 * token.operation_timeout
         try:
-            await asyncio.wait((answer, link.lost), timeout=OPEN_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((answer, link.lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             opened = _opened(answer)
         except BaseException:
             await _end(process, link)

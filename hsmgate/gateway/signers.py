@@ -7,18 +7,24 @@ from dataclasses import dataclass, field
 
 from hsmgate.gateway.batch import Item
 from hsmgate.gateway.signer_process import SignerProcess
-from hsmgate.ipc.messages import Failure, Operation
+from hsmgate.ipc.messages import Failure
 
 MESSAGES_PER_SESSION = 2
 """One that is worked on and one that is there when it is done."""
 
+WORN_AFTER_OBJECTS = 100_000
+"""Keys that callers brought, after which a signer is replaced: modules keep a little of each until they end."""
+
 
 @dataclass(slots=True)
 class Message:
-    """A message in flight. `started` is when a session can have begun with it, by the signer's order of work."""
+    """A message in flight: its items, and the index of each one's operation.
+
+    started: when a session can have begun with it, by the signer's order of work.
+    """
 
     items: list[Item]
-    operations: list[Operation]
+    indexes: list[int]
     expected_seconds: float
     started: float | None = None
 
@@ -38,15 +44,29 @@ class Asked:
 
 @dataclass(slots=True, eq=False)
 class Signer:
-    """A ready signer and what it holds. While it runs a suspect it gets nothing else."""
+    """A ready signer and what it holds.
+
+    alone: it runs a suspect, and gets nothing else meanwhile.
+    retiring: it gets nothing any more.
+    distrusted: it gave a wrong signature, so its end is nobody else's fault.
+    answered: it has answered a message since it began.
+    listing_since: when it was asked for the keys, if it has not answered yet.
+    emptied: set when it was to retire and holds nothing any more.
+    """
 
     process: SignerProcess
     sessions: int
     in_flight: dict[int, Message] = field(default_factory=dict)
     asked: dict[int, Asked] = field(default_factory=dict)
     alone: bool = False
+    retiring: bool = False
+    distrusted: bool = False
     answered: bool = False
     last_made: float = 0.0
+    listing_since: float | None = None
+    listing_seconds: float = 0.0
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    _brought: int = 0
 
     def made(self, number: int, result: bytes | Failure) -> None:
         """Answer who asked for it."""
@@ -54,6 +74,30 @@ class Signer:
         asked = self.asked.pop(number, None)
         if asked is not None:
             asked.give(result)
+
+    def note_listing(self) -> None:
+        """It was asked for the keys."""
+        if self.listing_since is None:
+            self.listing_since = time.monotonic()
+
+    def note_listed(self, seconds: float) -> None:
+        """It gave them, and took so long."""
+        self.listing_since = None
+        self.listing_seconds = seconds
+
+    def note_brought(self, objects: int) -> None:
+        """Count the objects that are made in the module for keys that callers bring."""
+        self._brought += objects
+
+    def note_emptied(self) -> None:
+        """Say so if it was to retire and has nothing left."""
+        if self.retiring and self.idle:
+            self.emptied.set()
+
+    @property
+    def worn(self) -> bool:
+        """Whether it has made so many objects that another should take its place."""
+        return self._brought >= WORN_AFTER_OBJECTS
 
     @property
     def idle(self) -> bool:
@@ -63,8 +107,9 @@ class Signer:
     @property
     def room(self) -> int:
         """How many messages it would take now."""
-        busy = len(self.in_flight) + MESSAGES_PER_SESSION * len(self.asked)
-        return 0 if self.alone else self.sessions * MESSAGES_PER_SESSION - busy
+        if self.alone or self.retiring or self.distrusted:
+            return 0
+        return self.sessions * MESSAGES_PER_SESSION - len(self.in_flight) - MESSAGES_PER_SESSION * len(self.asked)
 
     def mark_started(self) -> None:
         """Note which messages its sessions have got to: the first ones, one for each session."""
@@ -73,16 +118,19 @@ class Signer:
                 message.started = time.monotonic()
 
     def overdue(self, operation_timeout: float) -> bool:
-        """Whether a session has been at one message, or one new key, for longer than any call may take.
+        """Whether a session has been at one message, one new key, or the list of keys, for longer than it may take.
 
         A new key may have waited behind messages, so it gets the time twice.
         """
+        now = time.monotonic()
         first_asked = next(iter(self.asked.values()), None)
-        if first_asked is not None:
-            since = max(first_asked.at, self.last_made)
-            if time.monotonic() - since > 2 * operation_timeout:
+        if first_asked is not None and now - max(first_asked.at, self.last_made) > 2 * operation_timeout:
+            return True
+        if self.listing_since is not None:
+            allowed = operation_timeout + 10 * self.listing_seconds
+            if now - self.listing_since > allowed:
                 return True
         oldest = next(iter(self.in_flight.values()), None)
         if oldest is None or oldest.started is None:
             return False
-        return time.monotonic() - oldest.started > operation_timeout + 10 * oldest.expected_seconds
+        return now - oldest.started > operation_timeout + 10 * oldest.expected_seconds

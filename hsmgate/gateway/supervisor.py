@@ -1,19 +1,22 @@
 """Keeps a token's signers alive: starts them, watches them, kills those that hang, starts them again with back-off.
 
-It knows processes and time, and nothing of what they sign. A refused PIN ends it: each try would bring the token nearer
-to locking itself.
+It knows processes and time, and nothing of what they sign.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from hsmgate import config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.gateway.pin import Pin, read_pin
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
+from hsmgate.gateway.signers import Signer
 from hsmgate.ipc.messages import Keys
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,9 @@ KEYS_SHARE = 0.05
 """The part of one session's time that reading keys may take; where it takes longer it is done less often."""
 
 WATCH_SECONDS = 0.25
+
+PIN_SECONDS = 1.0
+"""How often the source of a refused PIN is read for another."""
 
 
 class Backoff:
@@ -61,8 +67,10 @@ class Supervisor:
         self.token = token
         self.pool = TokenPool(token.name, token.sessions, self._keys_came(on_keys))
         self._folder = folder
-        self._starting = asyncio.Lock()  # one at a time: tokens dislike a crowd
-        self._tasks: list[asyncio.Task[None]] = []
+        self._backoff = Backoff()
+        self._pause_seconds = 0.0
+        self._short = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._keys_took_seconds = 0.0
 
     async def start(self) -> None:
@@ -70,54 +78,90 @@ class Supervisor:
 
         Raises PinRefused, TokenMisconfigured or SignerStartError.
         """
-        first = await start_patiently(self.token, self._folder)
-        self._tasks = [
-            asyncio.create_task(self._keep(first if number == 0 else None)) for number in range(self.token.signers)
-        ]
-        self._tasks += [asyncio.create_task(self._watch()), asyncio.create_task(self._list_keys())]
+        self._join(await start_patiently(self.token, self._folder))
+        self.start_later()
+
+    def start_later(self) -> None:
+        """Bring the signers up without waiting for the first."""
+        self._short.set()
+        for work in (self._grow(), self._watch(), self._list_keys()):
+            self._do(work)
 
     async def stop(self) -> None:
         """End all signers. What they hold is not signed any more."""
-        for task in self._tasks:
+        tasks = [*self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(signer.process.stop() for signer in self.pool.signers))
 
-    async def _keep(self, process: SignerProcess | None) -> None:
-        """One signer's life after life."""
-        backoff = Backoff()
+    async def _grow(self) -> None:
+        """Start signers while there are too few, one at a time: tokens dislike a crowd, and one probe is enough.
+
+        Those that are worn are counted out, and retire when their successors are there.
+        """
         name = self.token.name
         while True:
+            if sum(not signer.worn for signer in self.pool.signers) >= self.token.signers:
+                self.pool.retire_worn()
+                self._short.clear()
+                await self._short.wait()
+            await asyncio.sleep(self._pause_seconds)
             try:
-                process = process or await self._start_one()
-            except PinRefused as error:
-                log.error("token %s: %s. It is not tried again: put the PIN right and restart", name, error)
-                self.pool.give_up(f"token {name}: the PIN was refused")
-                return
+                process = await self._start_one()
             except (SignerStartError, OSError) as error:
-                pause = backoff.next_seconds()
-                log.warning("token %s: no signer: %s; next try in %.1f s", name, error, pause)
-                await asyncio.sleep(pause)
-                continue
-            signer = self.pool.join(process)
-            log.info("token %s: signer %d is ready", name, process.pid)
-            how = await process.ended()
-            orphans = self.pool.leave(signer)
-            if signer.answered:
-                backoff.reset()
-            pause = backoff.next_seconds()
-            log.warning(
-                "token %s: signer %d ended (%s) with %d items in hand; the next starts in %.1f s",
-                *(name, process.pid, how, orphans, pause),
-            )
-            process = None
-            await asyncio.sleep(pause)
+                self._pause_seconds = self._backoff.next_seconds()
+                log.warning("token %s: no signer: %s; next try in %.1f s", name, error, self._pause_seconds)
+            else:
+                self._pause_seconds = 0.0
+                self._join(process)
 
     async def _start_one(self) -> SignerProcess:
-        async with self._starting:
-            if self.pool.fault is not None:
-                raise PinRefused(self.pool.fault)
-            return await SignerProcess.start(self.token, self._folder, self.pool.capabilities)
+        """Start a signer, with a PIN that was not refused. Raises SignerStartError or OSError."""
+        name = self.token.name
+        while True:
+            pin = read_pin(self.token.pin_source, self._folder)
+            try:
+                return await SignerProcess.start(self.token, self._folder, pin, self.pool.capabilities)
+            except PinRefused as error:
+                log.error("token %s: %s. It is not tried again before pin_source holds another", name, error)
+                self.pool.give_up(f"token {name}: the PIN was refused")
+                await self._other_pin(pin)
+
+    def _join(self, process: SignerProcess) -> None:
+        signer = self.pool.join(process)
+        log.info("token %s: signer %d is ready", self.token.name, process.pid)
+        self._do(self._attend(signer))
+
+    async def _attend(self, signer: Signer) -> None:
+        """Wait for the end of a signer, and see that another follows."""
+        emptied = asyncio.ensure_future(signer.emptied.wait())
+        ended = asyncio.ensure_future(signer.process.ended())
+        await asyncio.wait((emptied, ended), return_when=asyncio.FIRST_COMPLETED)
+        if emptied.done():
+            await signer.process.stop()
+        emptied.cancel()
+        how = await ended
+        orphans = self.pool.leave(signer)
+        if signer.retiring and not orphans:
+            log.info("token %s: signer %d has retired", self.token.name, signer.process.pid)
+        else:
+            if signer.answered:
+                self._backoff.reset()
+            self._pause_seconds = self._backoff.next_seconds()
+            log.warning(
+                "token %s: signer %d ended (%s) with %d items in hand; the next starts in %.1f s",
+                *(self.token.name, signer.process.pid, how, orphans, self._pause_seconds),
+            )
+        self._short.set()
+
+    async def _other_pin(self, refused: Pin) -> None:
+        """Wait for another PIN in the source: each try of a wrong one brings the token nearer to locking itself."""
+        while True:
+            await asyncio.sleep(PIN_SECONDS)
+            with contextlib.suppress(TokenMisconfigured):
+                if read_pin(self.token.pin_source, self._folder) != refused:
+                    return
 
     async def _watch(self) -> None:
         while True:
@@ -125,11 +169,14 @@ class Supervisor:
             for signer in self.pool.overdue(self.token.operation_timeout):
                 log.error("token %s: signer %d hangs in a call; it is killed", self.token.name, signer.process.pid)
                 signer.process.kill()
+            if any(signer.worn and not signer.retiring for signer in self.pool.signers):
+                self._short.set()
+            self.pool.let_go()
 
     async def _list_keys(self) -> None:
         while True:
             await asyncio.sleep(max(KEYS_SECONDS, self._keys_took_seconds / KEYS_SHARE))
-            self.pool.list_keys()
+            self.pool.orders.list_keys()
 
     def _keys_came(self, on_keys: Callable[[TokenPool, Keys], None]) -> Callable[[TokenPool, Keys], None]:
         def came(pool: TokenPool, keys: Keys) -> None:
@@ -137,6 +184,11 @@ class Supervisor:
             on_keys(pool, keys)
 
         return came
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def start_patiently(token: config.Token, folder: Path) -> SignerProcess:
@@ -148,7 +200,7 @@ async def start_patiently(token: config.Token, folder: Path) -> SignerProcess:
     tries = 1
     while True:
         try:
-            return await SignerProcess.start(token, folder)
+            return await SignerProcess.start(token, folder, read_pin(token.pin_source, folder))
         except (PinRefused, TokenMisconfigured):
             raise
         except SignerStartError:

@@ -2,7 +2,7 @@
 
     gateway → signer        signer → gateway
     Open                    Opened | OpenFailed      once, first
-    Sign                    Signed                   in any order, matched by id
+    Sign                    Signed | Distrust        in any order, matched by id
     Generate, DeriveSecret,
     Manage                  Made                     likewise
     ListKeys                Keys
@@ -32,6 +32,7 @@ class Open(_Message):
     pin: the user PIN; it travels here and nowhere else.
     sessions: work sessions, with a thread each.
     capabilities: what the token was seen to do before; None to try it now.
+    verify_always: verify every signature before it leaves, not only those of RSA keys and the first of other keys.
     """
 
     module: str
@@ -40,6 +41,7 @@ class Open(_Message):
     pin: str
     sessions: int
     capabilities: Capabilities | None
+    verify_always: bool = False
 
     def __repr__(self) -> str:
         return f"Open(module={self.module!r}, uri={self.uri!r})"
@@ -122,11 +124,13 @@ class Sign(_Message):
     """Sign or verify items, in order, on one session.
 
     An item is the index of its operation, its bytes, and for a verification the signature.
+    deadline: when nobody waits for them any more, by CLOCK_MONOTONIC, which both ends share.
     """
 
     id: int
     operations: list[Operation]
     items: list[tuple[int, bytes, bytes]]
+    deadline: float
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
@@ -145,6 +149,13 @@ class Signed(_Message):
     id: int
     results: list[bytes | bool | Failure]
     seconds: list[float]
+
+
+class Distrust(_Message):
+    """The token gave a signature that does not verify: the item at `index` of that Sign. The signer ends with it."""
+
+    id: int
+    index: int
 
 
 class Generate(_Message):
@@ -241,7 +252,7 @@ class Keys(_Message):
 
 
 ToSigner = Open | Sign | Generate | DeriveSecret | Manage | ListKeys
-FromSigner = Opened | OpenFailed | Signed | Made | Keys
+FromSigner = Opened | OpenFailed | Signed | Distrust | Made | Keys
 
 _T = TypeVar("_T")
 

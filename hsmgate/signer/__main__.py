@@ -21,6 +21,7 @@ from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMiscon
 from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
     DeriveSecret,
+    Distrust,
     FromSigner,
     Generate,
     ListKeys,
@@ -41,6 +42,7 @@ EXIT_GATEWAY_GONE = 0
 EXIT_OPEN_FAILED = 3
 EXIT_TOKEN_LOST = 4
 EXIT_BUG = 5
+EXIT_DISTRUST = 6
 
 _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMisconfigured: OpenFault.CONFIG}
 
@@ -112,8 +114,12 @@ def _open(order: Open, link: Link) -> Token | None:
 def _sign(token: Token, work: "queue.SimpleQueue[Work]", link: Link) -> None:
     signing = Signing(token)
     while True:
+        signing.wait()
         message = work.get()
-        link.send(signing.run(message) if isinstance(message, Sign) else signing.make(message))
+        answer = signing.run(message) if isinstance(message, Sign) else signing.make(message)
+        link.send(answer)
+        if isinstance(answer, Distrust):
+            _leave(EXIT_DISTRUST)
 
 
 def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:

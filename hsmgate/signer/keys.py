@@ -38,9 +38,9 @@ Attributes = Mapping[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class KeyTable:
-    """The keys of a token at one moment. Handles are good in this process only."""
+    """The keys of a token at one moment, and their handles, by `ref`. Handles are good in this process only."""
 
-    keys: tuple[KeyInfo, ...]
+    keys: Mapping[bytes, KeyInfo]
     handles: Mapping[bytes, int]
 
 
@@ -59,7 +59,7 @@ def read_keys(session: Session, token_serial: str) -> KeyTable:
             key = structs.replace(key, ref=ref)
         keys.setdefault(key.ref, key)
         handles.setdefault(key.ref, handle)
-    return KeyTable(tuple(keys.values()), handles)
+    return KeyTable(keys, handles)
 
 
 def describe_pair(session: Session, public_key: int, private_key: int) -> KeyInfo:

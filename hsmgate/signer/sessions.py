@@ -71,6 +71,12 @@ class Session:
         self._module.check("C_GetSessionInfo", self.handle, ctypes.byref(info))
         return info.state in CKS_USER_FUNCTIONS
 
+    def random(self, size: int) -> bytes:
+        """Bytes from the token's random number generator. Raises CryptokiError."""
+        buffer = ctypes.create_string_buffer(size)
+        self._module.check("C_GenerateRandom", self.handle, buffer, size)
+        return buffer.raw
+
     def close(self) -> None:
         """Close it, whatever state it is in. Its failure says nothing that the next session would not say too."""
         self._module.call["C_CloseSession"](self.handle)

@@ -1,21 +1,24 @@
-"""Do: sign items on a session, and replace the session when it saw an error.
+"""Do: sign items on a session, see that the signatures verify, and recover from errors by their class.
 
-What a failure costs: the item, its session, at most this process (TokenLost), never the answer of another item.
+What a failure costs: the item, its session, at most this process (TokenLost, Distrusted), never the answer of another
+item.
 """
 
 import logging
+import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TypeVar
 
+from hsmgate.domain.ckr import FATAL, RECONNECTED, ckr_name, classify
 from hsmgate.domain.ckr import Failure as Class
-from hsmgate.domain.ckr import ckr_name, classify
-from hsmgate.domain.mechanisms import Plan, plan
-from hsmgate.domain.model import KeyInfo
-from hsmgate.domain.verification import Verifier, verify_item
-from hsmgate.errors import ItemError, NoSigner, NoSuchKey, NotPermitted, TokenFailed, Unsupported
+from hsmgate.domain.mechanisms import Plan
+from hsmgate.domain.verification import verify_item
+from hsmgate.errors import DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
 from hsmgate.ipc.messages import (
     Action,
     DeriveSecret,
+    Distrust,
     Failure,
     Generate,
     Made,
@@ -26,237 +29,199 @@ from hsmgate.ipc.messages import (
     Source,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.inline import create_inline, public_part
 from hsmgate.signer.management import manage
 from hsmgate.signer.objects import refused
-from hsmgate.signer.structs import Mechanism, mechanism
+from hsmgate.signer.prepared import Operations, Prepared
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
+from hsmgate.signer.work import WorkSession
 
 log = logging.getLogger(__name__)
 
-PREPARED_AT_MOST = 4096
-"""Operations remembered per thread. A caller chooses them (`context` is one's own), so there must be an end."""
+TRIES = {Class.KEY_GONE: 2, Class.SESSION_DEAD: 2, Class.UNKNOWN: 2, Class.BUSY: 4}
+"""How often an item is tried where another time may help; elsewhere once."""
+
+BUSY_PAUSE_SECONDS = 0.02
+"""Before a busy token is tried again: so long, then four times that, and again."""
+
+_BRINGING = ("C_CreateObject", "C_UnwrapKey")
+
+_T = TypeVar("_T")
 
 
-@dataclass(slots=True)
-class Prepared:
-    """An operation with all that could be decided beforehand.
-
-    verifier: for a key that a caller brought, until its first signature was found right.
-    """
-
-    plan: Plan
-    handle: int
-    mechanism: Mechanism
-    verifier: Verifier | None = None
+class Distrusted(Exception):
+    """The token gave a signature that does not verify: nothing it gave this process since can be relied on."""
 
 
 class Signing:
     """Signs with one session, in one thread."""
 
     def __init__(self, token: Token) -> None:
-        """Open the session. Raises TokenLost."""
         self._token = token
-        self._session = token.work_session()
-        self._generation = token.generation
-        self._prepared: dict[Operation, Prepared] = {}
-        # Keys that callers brought, and their objects: they last for a message.
-        self._brought: dict[Operation, Prepared | ItemError] = {}
+        self._work = WorkSession(token)
+        self._operations = Operations(token)
 
-    def run(self, message: Sign) -> Signed:
+    def wait(self) -> None:
+        """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
+        self._work.wait()
+
+    def run(self, message: Sign) -> Signed | Distrust:
         """Every item's signature or failure, in order. Raises TokenLost."""
         operations = message.operations
+        deadline = message.deadline
         seconds = [0.0] * len(operations)
         results: list[bytes | bool | Failure] = []
-        clock = time.perf_counter
+        clock = time.monotonic
         started = clock()
         for index, payload, signature in message.items:
             try:
                 operation = operations[index]
+                if started > deadline:
+                    raise DeadlinePassed("its time was up before it came to a session")
                 if operation.action is Action.VERIFY:
                     results.append(self._verify(operation, payload, signature))
                 else:
                     results.append(self._sign(operation, payload))
             except ItemError as error:
                 results.append(Failure(error.status, str(error)))
+            except Distrusted:
+                return Distrust(message.id, len(results))
             ended = clock()
             seconds[index] += ended - started
             started = ended
-        self._forget_brought()
+        if not self._operations.forget_brought(self._work.session):
+            log.warning("a session object could not be destroyed; it goes with its session")
+            self._replace_session()
         return Signed(message.id, results, seconds)
 
     def make(self, order: Generate | DeriveSecret | Manage) -> Made:
         """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
-        transient = self._token.transient
         try:
-            if isinstance(order, Generate):
-                return Made(order.id, transient.make(self._session, order))
-            if isinstance(order, Manage):
-                manage(self._session, self._token.keys, order)
-                return Made(order.id, b"")
-            return Made(order.id, transient.derive(self._session, order.purpose, create=order.create))
+            return Made(order.id, self._make(order))
         except ItemError as error:
             self._replace_session()
             return Made(order.id, Failure(error.status, str(error)))
         except CryptokiError as error:
+            if classify(error.ckr) in FATAL:
+                raise TokenLost(str(error)) from error
             self._replace_session()
-            failed = _item_error(classify(error.ckr), error)
+            failed = _item_error(error)
             return Made(order.id, Failure(failed.status, str(failed)))
 
+    def _make(self, order: Generate | DeriveSecret | Manage) -> bytes:
+        session = self._work.required()
+        if isinstance(order, Generate):
+            return self._token.transient.make(session, order)
+        if isinstance(order, Manage):
+            manage(session, self._token.keys, order)
+            return b""
+        return self._token.transient.derive(session, order.purpose, create=order.create)
+
     def _verify(self, operation: Operation, payload: bytes, signature: bytes) -> bool:
-        """Whether the signature verifies, by the public key alone where that can be. Raises ItemError."""
-        try:
-            key = self._public_part(operation)
+        """Whether the signature verifies, by the public key alone where that can be. Raises ItemError or TokenLost."""
+
+        def attempt() -> bool:
+            session = self._work.required()
+            key = self._operations.public_part(session, operation)
             verified = verify_item(operation.params, key, payload, signature)
             if verified is None:
-                verified = verify_on_token(self._session, operation.params, key, payload, signature)
-        except CryptokiError as error:
-            self._replace_session()
-            raise _item_error(classify(error.ckr), error) from error
-        return verified
+                verified = verify_on_token(session, operation.params, key, payload, signature)
+            return verified
 
-    def _public_part(self, operation: Operation) -> KeyInfo:
-        match operation.source:
-            case Source.TOKEN:
-                return self._find(operation.key)[0]
-            case Source.INLINE:
-                return public_part(operation.key, operation.obj_type)
-            case Source.TRANSIENT:
-                return self._token.transient.public_part(self._session, operation.key, operation.owner)
+        try:
+            return attempt()
+        except CryptokiError as error:
+            return self._persist(operation, error, attempt)
 
     def _sign(self, operation: Operation, payload: bytes) -> bytes:
-        prepared = self._prepare(operation)
-        to_sign = prepared.plan.prepare(payload)
+        """The signature, as the caller gets it. Raises ItemError, TokenLost or Distrusted."""
         try:
-            raw = self._call(prepared, to_sign)
+            prepared, to_sign, signature = self._attempt(operation, payload)
         except CryptokiError as error:
-            raw = self._recover(operation, to_sign, error)
-        signature = prepared.plan.finish(raw)
-        if prepared.verifier is not None:
-            if prepared.verifier.verifies(prepared.plan, to_sign, signature) is False:
+            prepared, to_sign, signature = self._persist(operation, error, lambda: self._attempt(operation, payload))
+        if prepared.verifier is not None and not _verifies(prepared, to_sign, signature):
+            log.error("a signature of the token does not verify under its key (%s)", operation.source)
+            if operation.source is not Source.INLINE:
+                raise Distrusted
+            # A caller may have brought a key that is wrong in itself, which says nothing against the token.
+            self._replace_session()
+            prepared, to_sign, signature = self._attempt_for_the_last_time(operation, payload)
+            if not _verifies(prepared, to_sign, signature):
                 raise TokenFailed("the token's signature does not verify under this key")
-            prepared.verifier = None
         return signature
 
-    def _call(self, prepared: Prepared, to_sign: bytes) -> bytes:
-        return self._session.sign(prepared.handle, prepared.mechanism, to_sign, prepared.plan.signature_size)
+    def _attempt(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:
+        """How it was done, what was signed, and the signature. Raises ItemError, CryptokiError or TokenLost."""
+        session = self._work.session or self._work.required()
+        prepared = self._operations.prepare(session, operation)
+        plan: Plan = prepared.plan
+        to_sign = plan.prepare(payload)
+        raw = session.sign(prepared.handle, prepared.mechanism, to_sign, plan.signature_size)
+        return prepared, to_sign, plan.finish(raw)
 
-    def _prepare(self, operation: Operation) -> Prepared:
-        """The operation's plan and handle. Raises ItemError."""
-        if operation.source is not Source.TOKEN:
-            return self._prepare_brought(operation)
-        if self._generation != self._token.generation or len(self._prepared) >= PREPARED_AT_MOST:
-            self._prepared.clear()
-            self._generation = self._token.generation
-        prepared = self._prepared.get(operation)
-        if prepared is None:
-            key, handle = self._find(operation.key)
-            prepared = self._prepared[operation] = self._decide(operation, key, handle)
-        return prepared
-
-    def _prepare_brought(self, operation: Operation) -> Prepared:
-        """Make the caller's key an object, once in a message. Raises ItemError."""
-        prepared = self._brought.get(operation)
-        if prepared is None:
-            try:
-                prepared = self._bring(operation)
-            except ItemError as error:
-                prepared = error
-            self._brought[operation] = prepared
-        if isinstance(prepared, ItemError):
-            raise prepared
-        return prepared
-
-    def _bring(self, operation: Operation) -> Prepared:
+    def _attempt_for_the_last_time(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:
         try:
-            if operation.source is Source.TRANSIENT:
-                key, handle = self._token.transient.unwrap(self._session, operation.key, operation.owner)
-            else:
-                key, handle = create_inline(self._session, operation.key, operation.obj_type)
+            return self._attempt(operation, payload)
         except CryptokiError as error:
-            self._replace_session()
-            raise refused(f"key.{operation.source}", error) from error
-        try:
-            prepared = self._decide(operation, key, handle)
-        except ItemError:
-            self._destroy(handle)
-            raise
-        prepared.verifier = Verifier.of(key.public_key)
-        return prepared
+            self._recover(operation, error, max(TRIES.values()))
+            raise TokenFailed(str(error)) from error
 
-    def _decide(self, operation: Operation, key: KeyInfo, handle: int) -> Prepared:
-        decided = plan(operation.params, key, self._token.capabilities)
-        return Prepared(decided, handle, mechanism(decided.mechanism, decided.parameter))
+    def _persist(self, operation: Operation, error: CryptokiError, attempt: Callable[[], _T]) -> _T:
+        """Try again after a failure for as long as that may help. Raises ItemError or TokenLost."""
+        tries = 1
+        while True:
+            self._recover(operation, error, tries)
+            try:
+                return attempt()
+            except CryptokiError as again:
+                error = again
+            tries += 1
 
-    def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
-        """A key on the token and its handle. Raises NoSuchKey."""
-        if ref not in self._token.keys.handles:
-            self._read_keys()
-        table = self._token.keys
-        handle = table.handles.get(ref)
-        if handle is None:
-            raise NoSuchKey
-        return next(key for key in table.keys if key.ref == ref), handle
+    def _recover(self, operation: Operation, error: CryptokiError, tries: int) -> None:
+        """Put right what the error says is wrong, and return where it is worth another try.
 
-    def _recover(self, operation: Operation, to_sign: bytes, error: CryptokiError) -> bytes:
-        """Sign after a failure where that may help, on a fresh session in any case. Raises ItemError or TokenLost."""
+        Raises ItemError where it is not, or TokenLost where only a fresh process can help.
+        """
+        failure = classify(error.ckr)
+        if failure in FATAL:
+            raise TokenLost(str(error)) from error
+        generation = self._operations.generation
         self._replace_session()
-        match classify(error.ckr):
-            case Class.KEY_GONE if operation.source is Source.TOKEN:
-                self._read_keys()
-            case Class.KEY_GONE | Class.SESSION_DEAD:
-                pass
-            case Class.LOGIN_LOST | Class.TOKEN_GONE | Class.LIBRARY_DEAD | Class.PIN:
-                raise TokenLost(str(error))
-            case other:
-                raise _item_error(other, error)
-        prepared = self._prepare(operation)
-        if prepared.plan.once:
-            raise TokenFailed(f"the token failed ({ckr_name(error.ckr)}); a one-time key is not tried again")
-        try:
-            return self._call(prepared, to_sign)
-        except CryptokiError as again:
-            self._replace_session()
-            raise _item_error(classify(again.ckr), again) from again
+        if failure is Class.UNKNOWN and not self._token.canary.sings(self._work.required()):
+            raise TokenLost(f"{error}, and the token cannot sign at all") from error
+        if error.ckr in RECONNECTED:
+            self._token.distrust_handles(generation)
+        elif failure is Class.KEY_GONE:
+            self._token.read_keys_if_old()
+        if tries >= TRIES.get(failure, 1) or (error.function == "C_Sign" and self._is_once(operation)):
+            if error.function in _BRINGING:
+                raise refused(f"key.{operation.source}", error) from error
+            raise _item_error(error) from error
+        if failure is Class.BUSY:
+            time.sleep(BUSY_PAUSE_SECONDS * 4 ** (tries - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+
+    def _is_once(self, operation: Operation) -> bool:
+        """Whether the key is used up by signing, so that nothing which may have been signed is signed again."""
+        return self._operations.prepare(self._work.required(), operation).plan.once
 
     def _replace_session(self) -> None:
-        """Take a fresh session: one that saw an error may be in the middle of an operation for ever. Raises TokenLost.
+        self._operations.forget_brought()
+        self._work.replace()
 
-        With the old one go the objects that were made in it; opening the new one finds out whether the login is gone.
-        """
-        self._session.close()
-        self._brought.clear()
-        self._session = self._token.work_session()
 
-    def _forget_brought(self) -> None:
-        """Destroy the objects of keys that callers brought."""
-        brought = [prepared.handle for prepared in self._brought.values() if isinstance(prepared, Prepared)]
-        self._brought.clear()
-        if not all(map(self._destroy, brought)):
-            log.warning("a session object could not be destroyed; it went with its session")
-
-    def _destroy(self, handle: int) -> bool:
-        """Destroy a session object, if need be with its session. Raises TokenLost."""
-        try:
-            self._session.destroy(handle)
-        except CryptokiError:
-            self._replace_session()
-            return False
+def _verifies(prepared: Prepared, to_sign: bytes, signature: bytes) -> bool:
+    """Whether a signature may leave. What nobody here can verify may."""
+    if prepared.verifier is None:
         return True
-
-    def _read_keys(self) -> None:
-        try:
-            self._token.read_keys_if_old()
-        except CryptokiError as error:
-            raise TokenLost(f"the keys cannot be read: {error}") from error
+    verdict = prepared.verifier.verifies(prepared.plan, to_sign, signature)
+    if verdict is None or (verdict and not prepared.always):
+        prepared.verifier = None
+    return verdict is not False
 
 
-def _item_error(failure: Class, error: CryptokiError) -> ItemError:
+def _item_error(error: CryptokiError) -> ItemError:
     name = ckr_name(error.ckr)
-    match failure:
-        case Class.KEY_GONE:
-            return NoSuchKey()
+    match classify(error.ckr):
         case Class.POLICY:
             return NotPermitted(f"key: the token does not allow it ({name})")
         case Class.UNSUPPORTED | Class.REFUSED:

@@ -10,6 +10,7 @@ from hsmgate.domain.ckr import Failure, ckr_name, classify
 from hsmgate.domain.uri import TokenInfo, TokenURI
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import Keys, Open, Opened, SlotReport
+from hsmgate.signer.canary import Canary
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
 from hsmgate.signer.keys import KeyTable, read_keys
 from hsmgate.signer.management import read_notes
@@ -17,8 +18,11 @@ from hsmgate.signer.proof import prove
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.transient import TransientKeys
 
-REFRESH_PAUSE_SECONDS = 1.0
-"""A missing key makes the table be read again at most this often."""
+REFRESH_SHARE = 0.05
+"""The part of the time that may go into reading the keys again because some are missing or gone."""
+
+CKF_USER_PIN_FINAL_TRY = 0x20000
+CKF_USER_PIN_LOCKED = 0x40000
 
 
 class TokenLost(Exception):
@@ -28,7 +32,8 @@ class TokenLost(Exception):
 class Token:
     """A token that this process is logged in to.
 
-    `keys` is replaced as a whole, so a reader always sees one consistent table; `generation` counts the tables.
+    `keys` is replaced as a whole, so a reader always sees one consistent table. `generation` counts the tables that
+    differ: a handle is good for the generation it was found in, and for no other.
     """
 
     def __init__(self, order: Open) -> None:
@@ -43,20 +48,43 @@ class Token:
         try:
             self._slots = self.module.tokens()
             self.info = _choose(self._slots, TokenURI.parse(order.uri))
-            self._login_session = self._open_session()
+            self._check_pin_tries()
+            self._login_session = self.open_session()
             _login(self._login_session, order.pin)
             self.capabilities = order.capabilities or self._prove()
+            self.verify_always = order.verify_always
             self.transient = TransientKeys(self.capabilities)
+            self.canary = Canary(self.capabilities)
+            if order.capabilities is not None:
+                self._check_can_sign()
+            self.sessions_open = 0
+            self._counting = threading.Lock()
             self._refresh = threading.Lock()
+            self.keys = KeyTable({}, {})
             self.generation = 0
             self.read_keys()
         except CryptokiError as error:
             raise SignerStartError(str(error)) from error
 
     def _prove(self) -> Capabilities:
-        keys = read_keys(self._login_session, self.info.serial).keys
+        keys = read_keys(self._login_session, self.info.serial).keys.values()
         mechanisms = self.module.mechanisms(self.info.slot_id)
-        return prove(self._open_session, mechanisms, {key.type for key in keys})
+        return prove(self.open_session, mechanisms, {key.type for key in keys})
+
+    def _check_pin_tries(self) -> None:
+        """Leave the PIN's last try to a person. Raises SignerStartError or CryptokiError."""
+        flags = self.module.state(self.info.slot_id).flags
+        if flags & CKF_USER_PIN_LOCKED:
+            raise SignerStartError("the token says that its user PIN is locked; the PIN is not tried")
+        if flags & CKF_USER_PIN_FINAL_TRY:
+            raise SignerStartError("the token says that one wrong PIN more locks it; the PIN is not tried")
+
+    def _check_can_sign(self) -> None:
+        """See that a token which was tried before has not broken since. Raises SignerStartError or CryptokiError."""
+        session = self.open_session()
+        if not self.canary.sings(session):
+            raise SignerStartError("the token opens, but cannot sign")
+        session.close()
 
     def opened(self) -> Opened:
         """What the gateway wants to know first."""
@@ -67,42 +95,60 @@ class Token:
         return Opened(self.module.description, slots, self.capabilities, self._listed)
 
     def read_keys(self) -> Keys:
-        """Read the key table again. Raises CryptokiError, or TokenLost where the login is gone.
-
-        A lost login makes private keys invisible, so nothing that is read without one may pass for a table.
-        """
+        """Read the key table again. Raises CryptokiError, or TokenLost where the login or the token is gone."""
         with self._refresh:
-            started = time.monotonic()
-            table = read_keys(self._login_session, self.info.serial)
-            wrapping = self.transient.read_ids(self._login_session)
-            notes = read_notes(self._login_session)
-            if not self._login_session.is_logged_in():
-                raise TokenLost("the login is gone")
-            self.keys: KeyTable = table
-            self.generation += 1
-            self._read_at = time.monotonic()
-            keys = [structs.replace(key, notes=notes.get(key.kid, key.notes)) for key in table.keys]
-            self._listed = Keys(keys, wrapping, self._read_at - started)
-            return self._listed
+            return self._read_keys()
 
     def read_keys_if_old(self) -> None:
-        """Read the key table again, unless that was done just now."""
-        if time.monotonic() - self._read_at >= REFRESH_PAUSE_SECONDS:
-            self.read_keys()
+        """Read the key table again, unless that was done just now. Raises TokenLost."""
+        with self._refresh:
+            if time.monotonic() - self._read_at >= self._listed.seconds / REFRESH_SHARE:
+                self._read_keys_or_end()
 
-    def _open_session(self) -> Session:
+    def distrust_handles(self, generation: int) -> None:
+        """Begin a new generation, unless one has begun after that one. Raises TokenLost."""
+        with self._refresh:
+            if self.generation == generation:
+                self.keys = KeyTable({}, {})
+                self._read_keys_or_end()
+
+    def _read_keys_or_end(self) -> None:
+        try:
+            self._read_keys()
+        except CryptokiError as error:
+            raise TokenLost(f"the keys cannot be read: {error}") from error
+
+    def _read_keys(self) -> Keys:
+        """A lost login or token makes private keys invisible: what is read without them must not pass for a table."""
+        started = time.monotonic()
+        table = read_keys(self._login_session, self.info.serial)
+        wrapping = self.transient.read_ids(self._login_session)
+        notes = read_notes(self._login_session)
+        if not self._login_session.is_logged_in():
+            raise TokenLost("the login is gone")
+        self._check_present()
+        if table != self.keys:
+            self.keys = table
+            self.generation += 1
+        self._read_at = time.monotonic()
+        keys = [structs.replace(key, notes=notes.get(key.kid, key.notes)) for key in table.keys.values()]
+        self._listed = Keys(keys, wrapping, self._read_at - started)
+        return self._listed
+
+    def _check_present(self) -> None:
+        """See that the token in the slot is still the one we opened. Raises TokenLost or CryptokiError."""
+        serial = self.module.state(self.info.slot_id).serialNumber.decode("utf-8", "replace")
+        if serial.rstrip() != self.info.serial.rstrip():
+            raise TokenLost("the token is gone from its slot")
+
+    def open_session(self) -> Session:
+        """A new session, which shares the login. Raises CryptokiError."""
         return Session(self.module, self.info.slot_id)
 
-    def work_session(self) -> Session:
-        """A session to sign with. Raises TokenLost where none can be opened or the login is gone."""
-        try:
-            session = self._open_session()
-            logged_in = session.is_logged_in()
-        except CryptokiError as error:
-            raise TokenLost(f"no session: {error}") from error
-        if not logged_in:
-            raise TokenLost("the login is gone")
-        return session
+    def count_sessions(self, more: int) -> None:
+        """Keep count of the open work sessions, `sessions_open`."""
+        with self._counting:
+            self.sessions_open += more
 
 
 def _choose(tokens: list[TokenInfo], uri: TokenURI) -> TokenInfo:

@@ -7,7 +7,7 @@ from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.domain.policy import Grant
 from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.keyring import Keyring, Route
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.ipc.messages import Keys
 
@@ -41,7 +41,7 @@ def test_a_key_is_found_by_kid_and_by_name_every_time() -> None:
     for _ in range(2):
         found = ring.by_kid(EC.kid, ANYONE)
         assert found is ring.by_name("ec", ANYONE) is ring.by_kid(EC.kid.upper(), ANYONE)
-        assert (found.info, found.route().pool, found.route().ref) == (EC, token, EC.ref)
+        assert (found.info, found.routes) == (EC, [Route(token, EC.ref)])
 
 
 @pytest.mark.parametrize("kid", ["", "rsa", KIDS[0][:-1], KIDS[0] + "\n", KIDS[0].replace("-", ""), f"{{{KIDS[0]}}}"])
@@ -115,21 +115,12 @@ def test_a_key_on_two_tokens_is_one_with_two_routes() -> None:
     assert not list(ring.problems())
 
 
-def test_the_token_with_the_least_to_do_signs_unless_it_has_a_fault() -> None:
-    ring, [first, second] = keyring([RSA], [RSA])
-    found = ring.by_kid(RSA.kid, ANYONE)
-    first.waiting = 1
-    assert found.route().pool is second
-    second.fault = "the PIN is wrong"
-    assert found.route().pool is first
-
-
 def test_an_update_replaces_what_the_token_had() -> None:
     ring, [first, second] = keyring([RSA], [RSA])
     ring.by_name("rsa", ANYONE)
     ring.update(first, Keys([EC], [], 0.0))
     assert [route.pool for route in ring.by_name("rsa", ANYONE).routes] == [second]
-    assert ring.by_name("ec", ANYONE).route().pool is first
+    assert [route.pool for route in ring.by_name("ec", ANYONE).routes] == [first]
     ring.update(second, Keys([], [], 0.0))
     for find, descriptor in ((ring.by_name, "rsa"), (ring.by_kid, RSA.kid)):
         with pytest.raises(NoSuchKey):

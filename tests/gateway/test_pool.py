@@ -2,125 +2,40 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
 
 import pytest
 from msgspec.structs import replace
 
-from hsmgate.domain.capabilities import Capabilities, wrapping
 from hsmgate.domain.envelope import TransientKey, sealed, to_seal
-from hsmgate.domain.model import KeyType, SignParams
-from hsmgate.errors import DeadlinePassed, ItemError, NoSigner
-from hsmgate.gateway.batch import Batch, Item, Result
-from hsmgate.gateway.pool import DEATHS_AT_MOST, MESSAGE_BYTES, MESSAGE_SECONDS, TokenPool
-from hsmgate.gateway.signer_process import SignerProcess
-from hsmgate.gateway.signers import Signer
-from hsmgate.ipc.frames import KIB, frame
+from hsmgate.domain.model import KeyType
+from hsmgate.errors import ItemError, NoSigner
+from hsmgate.gateway.batch import Work
+from hsmgate.gateway.pool import DEATHS_AT_MOST, TokenPool
+from hsmgate.gateway.queue import MESSAGE_BYTES, MESSAGE_SECONDS
+from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import (
     Failure,
-    FromSigner,
     Generate,
     Keys,
     ListKeys,
     Made,
-    Opened,
     Operation,
-    Sign,
     Signed,
     Source,
-    ToSigner,
-    encode,
 )
-
-ABLE = Capabilities.of((), {wrapping(0x210B)}, {"RSA", "Ed25519", "MlDsa65"})
-PARAMS = SignParams("SHA256", prehashed=False)
-FAST, SLOW = b"fast", b"slow"
-SECONDS = {FAST: 1e-4, SLOW: 1.0}
-"""What an item of the key takes, once that was seen."""
-
-
-class FakeProcess(SignerProcess):
-    """A signer that does what the test says, and keeps what it was sent."""
-
-    def __init__(self, wrapping_ids: Iterable[bytes] = ()) -> None:
-        self.opened = Opened("fake", [], ABLE, Keys([], [*wrapping_ids], 0.0))
-        self.pid = 1
-        self.killed = False
-        self.sent: list[ToSigner] = []
-        self.hear: Callable[[FromSigner], None] = lambda message: None
-
-    def listen(self, on_message: Callable[[FromSigner], None]) -> None:
-        self.hear = on_message
-
-    def send(self, message: ToSigner) -> None:
-        frame(encode(message))
-        self.sent.append(message)
-
-    def kill(self) -> None:
-        self.killed = True
-
-    @property
-    def unanswered(self) -> list[Sign]:
-        return [message for message in self.sent if isinstance(message, Sign)]
-
-    def answer(self, message: Sign | None = None) -> Sign:
-        """Sign a message, the first that came unless told otherwise."""
-        message = message or self.unanswered[0]
-        self.sent.remove(message)
-        seconds = [0.0] * len(message.operations)
-        for index, *_ in message.items:
-            seconds[index] += SECONDS.get(message.operations[index].key, 0.0)
-        self.hear(Signed(message.id, [b"signed " + payload for _, payload, _ in message.items], seconds))
-        return message
-
-    def answer_all(self) -> list[list[bytes]]:
-        """Sign until nothing is left; the payloads of each message."""
-        answered = []
-        while self.unanswered:
-            answered.append(payloads(self.answer()))
-        return answered
-
-
-def payloads(message: Sign) -> list[bytes]:
-    return [payload for _, payload, _ in message.items]
-
-
-class Caller:
-    """One batch, and its items for a pool."""
-
-    def __init__(self, *contents: bytes, key: bytes = FAST, once: bool = False) -> None:
-        self.batch = Batch(len(contents))
-        operation = Operation(key, PARAMS)
-        self.items = [Item(self.batch, at, operation, data, once=once) for at, data in enumerate(contents)]
-
-    async def results(self) -> list[Result]:
-        return [*await self.batch.wait(0, lambda: DeadlinePassed("late"))]
-
-
-LATE = Failure(504, "late")
-
-
-def new_pool(sessions: int = 1) -> TokenPool:
-    return TokenPool("t", sessions, lambda pool, keys: None)
-
-
-def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
-    """A pool with one signer, that has seen what items of each key take."""
-    pool, process = new_pool(sessions), FakeProcess()
-    signer = pool.join(process)
-    for key in SECONDS:
-        pool.submit(Caller(b"", key=key).items)
-        process.answer()
-    return pool, process, signer
-
-
-def occupied(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
-    """A pool whose only signer has all the messages that it takes, so that what comes now waits."""
-    pool, process, signer = with_signer(sessions)
-    for _ in range(2 * sessions):
-        pool.submit(Caller(b"before", key=SLOW).items)
-    assert (len(process.unanswered), pool.waiting) == (2 * sessions, 0)
-    return pool, process, signer
+from tests.gateway.played import (
+    FAST,
+    LATE,
+    PARAMS,
+    SECONDS,
+    SLOW,
+    Caller,
+    FakeProcess,
+    new_pool,
+    occupied,
+    payloads,
+    with_signer,
+)
 
 
 async def test_items_are_signed_in_their_places() -> None:
@@ -339,7 +254,7 @@ async def test_a_message_is_answered_once() -> None:
 async def test_a_message_that_cannot_be_encoded_fails_its_items_only() -> None:
     pool, process, _ = with_signer()
     odd, fine = Caller(b"odd"), Caller(b"fine")
-    odd.items[0].operation = Operation(FAST, replace(PARAMS, hash_alg="\ud800"))
+    odd.items[0].work = Work(Operation(FAST, replace(PARAMS, hash_alg="\ud800")))
     pool.submit(odd.items)
     pool.submit(fine.items)
     process.answer_all()
@@ -388,7 +303,7 @@ ORDER = Generate(0, "app", KeyType.EC, "NistP256", 256, ["SIGN"], 0)
 
 async def ordered(pool: TokenPool, process: FakeProcess) -> tuple["asyncio.Task[bytes]", Generate]:
     """A key being made, and what the signer was told."""
-    task = asyncio.create_task(pool.generate(ORDER))
+    task = asyncio.create_task(pool.orders.generate(ORDER))
     await asyncio.sleep(0)
     told = process.sent[-1]
     assert isinstance(told, Generate)
@@ -435,7 +350,7 @@ async def test_a_key_that_was_being_made_when_the_signer_left_is_to_be_tried_aga
 
 async def test_without_a_signer_no_key_is_made() -> None:
     with pytest.raises(NoSigner):
-        await new_pool().generate(ORDER)
+        await new_pool().orders.generate(ORDER)
 
 
 async def test_a_key_that_nobody_waits_for_any_more_does_no_harm() -> None:
@@ -532,18 +447,18 @@ async def test_types_that_callers_make_up_are_not_remembered() -> None:
     pool, process, _ = with_signer()
     for n in range(2000):
         caller = Caller(b"a")
-        caller.items[0].operation = Operation(b"key", PARAMS, Source.INLINE, f"made up {n}")
+        caller.items[0].work = Work(Operation(b"key", PARAMS, Source.INLINE, f"made up {n}"))
         pool.submit(caller.items)
         process.answer_all()
-    assert len(pool._seconds) < 1000
+    assert len(pool._costs._seconds) < 1000
 
 
 async def test_the_keys_that_a_signer_reads_go_to_whom_it_concerns() -> None:
     told: list[tuple[TokenPool, Keys]] = []
     pool, process = TokenPool("t", 1, lambda pool, keys: told.append((pool, keys))), FakeProcess([b"a"])
-    pool.list_keys()
+    pool.orders.list_keys()
     pool.join(process)
-    pool.list_keys()
+    pool.orders.list_keys()
     assert process.sent == [ListKeys(-1)]
     process.hear(Keys([], [b"b"], 0.0))
     assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0))]

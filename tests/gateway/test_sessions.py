@@ -20,6 +20,7 @@ class Pool:
     def __init__(self, secret: bytes | None = None) -> None:
         self.secret = secret
         self.asked = 0
+        self.orders = self
 
     async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
         self.asked += 1

@@ -207,7 +207,7 @@ def test_what_an_item_asks_for_can_be_sent_to_a_signer(item: Any) -> None:
     if isinstance(read, SignItem):
         with contextlib.suppress(ItemError):
             operation = Operation(b"", read.params())
-            encode(Sign(0, [operation], [(0, read.payload(), b"")]))
+            encode(Sign(0, [operation], [(0, read.payload(), b"")], 0.0))
 
 
 @pytest.mark.parametrize("extra", ["1" * 5000, '"\xff"'], ids=["long number", "not UTF-8"])

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from hsmgate.domain.digests import find_digest
 from hsmgate.errors import BadItem, ItemError
+from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.wire import explain
 
@@ -26,7 +27,7 @@ class _Answer(msgspec.Struct):
 async def digest(request: web.Request) -> web.Response:
     """The digest of `data` by `alg`."""
     await caller(request)
-    body = await request.read()
+    body = await read_body(request)
     try:
         wanted = msgspec.json.decode(body, type=_Request)
         if not wanted.alg:

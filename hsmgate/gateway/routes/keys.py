@@ -6,6 +6,7 @@ from aiohttp import web
 from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import BadItem, ItemError, NoSuchKey, NotPermitted
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.listing import Query, is_old, select
 from hsmgate.gateway.management import KeyManager
@@ -53,7 +54,7 @@ async def info(request: web.Request) -> web.Response:
     """One key, by the descriptor in the body."""
     app = await caller(request)
     try:
-        return _found(request, read_descriptor(await request.read()), app)
+        return _found(request, read_descriptor(await read_body(request)), app)
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
 
@@ -105,7 +106,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def _wanted(request: web.Request) -> SobjectRequest:
     try:
-        return read_request(await request.read())
+        return read_request(await read_body(request))
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
 

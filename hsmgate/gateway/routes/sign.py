@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from hsmgate.errors import BadItem
+from hsmgate.errors import BadItem, NoSigner
+from hsmgate.gateway.batch import Result
+from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.wire import (
@@ -22,6 +24,9 @@ from hsmgate.ipc.messages import Failure
 
 SIGNER = web.AppKey("signer", BatchSigner)
 MAX_ITEMS = web.AppKey("max_items", int)
+
+RETRY = {"Retry-After": "1"}
+"""Seconds (RFC 9110, section 10.2.3): goes with every answer that has a 503 in it."""
 
 
 async def batch_sign(request: web.Request) -> web.Response:
@@ -47,20 +52,23 @@ async def verify(request: web.Request) -> web.Response:
 async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem | BadItem]]) -> web.Response:
     app = await caller(request)
     try:
-        items = read(await request.read())
+        items = read(await read_body(request))
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
     if len(items) > request.app[MAX_ITEMS]:
         text = f"{len(items)} items, but a batch has at most {request.app[MAX_ITEMS]} (max_items)"
         raise web.HTTPRequestEntityTooLarge(request.app[MAX_ITEMS], len(items), text=text)
     kids, results = await request.app[SIGNER].run(items, app)
-    return web.Response(body=write_answer(kids, results), content_type="application/json")
+    headers = (
+        RETRY if any(isinstance(result, Failure) and result.status == NoSigner.status for result in results) else None
+    )
+    return web.Response(body=write_answer(kids, results), content_type="application/json", headers=headers)
 
 
 async def _single(request: web.Request, item_type: type[SignItem]) -> web.Response:
     app = await caller(request)
     try:
-        item = read_item(await request.read(), item_type)
+        item = read_item(await read_body(request), item_type)
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
     kid = request.match_info.get("kid")
@@ -71,8 +79,14 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
     kids, results = await request.app[SIGNER].run([item], app)
     result = results[0]
     if isinstance(result, Failure):
-        return web.Response(status=result.status, text=result.text)
+        headers = RETRY if _is_refused(result) else None
+        return web.Response(status=result.status, text=result.text, headers=headers)
     return web.Response(body=write_body(kids[0], result), content_type="application/json")
+
+
+def _is_refused(result: Result) -> bool:
+    """Whether another try may help."""
+    return isinstance(result, Failure) and result.status == NoSigner.status
 
 
 ROUTES = (

@@ -1,0 +1,75 @@
+"""What is asked of a token besides signing: a new transient key, a secret, a change of its keys."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from msgspec import structs
+
+from hsmgate.domain.envelope import Blob
+from hsmgate.errors import NoSigner
+from hsmgate.gateway.batch import item_error
+from hsmgate.gateway.signers import Asked, Signer
+from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Keys, ListKeys, Manage
+
+SEEN_WITHIN_SECONDS = 10.0
+"""For how long a change waits to be read back."""
+
+
+class Orders:
+    """Orders to a token's signers, and their answers.
+
+    wrapping: ids of the token's keys that transient keys are known to be made with.
+    """
+
+    def __init__(self, signers: Sequence[Signer], ids: Iterator[int]) -> None:
+        self.wrapping: set[bytes] = set()
+        self._signers = signers
+        self._ids = ids
+        self._looking: dict[int, asyncio.Future[None]] = {}
+
+    async def generate(self, order: Generate) -> bytes:
+        """The blob of a new transient key. Raises ItemError."""
+        blob = await self._ask(order)
+        self.wrapping.add(Blob.read(blob).key_id)
+        return blob
+
+    async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
+        """32 secret bytes, the same for everyone who has the token. Raises ItemError."""
+        return await self._ask(DeriveSecret(0, purpose, create))
+
+    async def manage(self, order: Manage) -> None:
+        """Change the token's keys, and see the change before returning. Raises ItemError."""
+        await self._ask(order)
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        number = next(self._ids)
+        self._looking[number] = seen
+        self.list_keys(number)
+        await asyncio.wait((seen,), timeout=SEEN_WITHIN_SECONDS)
+        self._looking.pop(number, None)
+
+    def list_keys(self, number: int = -1) -> None:
+        """Ask a signer to read the keys again; somebody may look for the answer of that number."""
+        for signer in self._signers[:1]:
+            signer.note_listing()
+            signer.process.send(ListKeys(number))
+
+    def came(self, keys: Keys) -> None:
+        """Take in what the token has now, and tell who looked for it."""
+        self.wrapping.update(keys.wrapping)
+        seen = self._looking.get(keys.id)
+        if seen is not None and not seen.done():
+            seen.set_result(None)
+
+    async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
+        ready = [signer for signer in self._signers if not signer.retiring]
+        signer = max(ready, key=lambda signer: (not signer.alone, signer.room), default=None)
+        if signer is None:
+            raise NoSigner("no signer is ready")
+        asked = Asked(asyncio.get_running_loop().create_future())
+        numbered = structs.replace(order, id=next(self._ids))
+        signer.asked[numbered.id] = asked
+        signer.process.send(numbered)
+        result = await asked.answer
+        if isinstance(result, Failure):
+            raise item_error(result)
+        return result

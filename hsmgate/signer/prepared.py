@@ -1,0 +1,126 @@
+"""Operations with all that can be decided before the first item: plan, handle, packed mechanism, and how to verify."""
+
+from dataclasses import dataclass
+
+from hsmgate.domain.mechanisms import Plan, plan
+from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.domain.verification import Verifier
+from hsmgate.errors import ItemError, NoSuchKey
+from hsmgate.ipc.messages import Operation, Source
+from hsmgate.signer.cryptoki import CryptokiError
+from hsmgate.signer.inline import create_inline, public_part
+from hsmgate.signer.sessions import Session
+from hsmgate.signer.structs import Mechanism, mechanism
+from hsmgate.signer.token import Token
+
+PREPARED_AT_MOST = 4096
+"""Operations remembered per thread. A caller chooses them (`context` is one's own), so there must be an end."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An operation, ready to sign any item.
+
+    verifier: what the next signature is verified by before it leaves; None where that is not needed, or nobody can.
+    always: whether each signature is verified, not only the first.
+    """
+
+    plan: Plan
+    handle: int
+    mechanism: Mechanism
+    verifier: Verifier | None
+    always: bool
+
+
+class Operations:
+    """The operations that one thread has prepared.
+
+    Those with the token's own keys last as long as a generation of handles; keys that callers bring, and their objects,
+    last for a message.
+    """
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self._prepared: dict[Operation, Prepared] = {}
+        self._brought: dict[Operation, Prepared | ItemError] = {}
+        self.generation = token.generation
+
+    def prepare(self, session: Session, operation: Operation) -> Prepared:
+        """The operation, ready. Raises ItemError, CryptokiError or TokenLost."""
+        if operation.source is not Source.TOKEN:
+            return self._prepare_brought(session, operation)
+        if self.generation != self._token.generation or len(self._prepared) >= PREPARED_AT_MOST:
+            self._prepared.clear()
+            self.generation = self._token.generation
+        prepared = self._prepared.get(operation)
+        if prepared is None:
+            key, handle = self._find(operation.key)
+            prepared = self._prepared[operation] = self._decide(operation, key, handle)
+        return prepared
+
+    def public_part(self, session: Session, operation: Operation) -> KeyInfo:
+        """The operation's key, to verify with. Raises ItemError, CryptokiError or TokenLost."""
+        match operation.source:
+            case Source.TOKEN:
+                return self._find(operation.key)[0]
+            case Source.INLINE:
+                return public_part(operation.key, operation.obj_type)
+            case Source.TRANSIENT:
+                return self._token.transient.public_part(session, operation.key, operation.owner)
+
+    def forget_brought(self, session: Session | None = None) -> bool:
+        """Destroy the objects of keys that callers brought, in the session that has them, unless it is gone.
+
+        False where one would not be destroyed: it will go with its session.
+        """
+        brought = [prepared.handle for prepared in self._brought.values() if isinstance(prepared, Prepared)]
+        self._brought.clear()
+        return session is None or all(_destroy(session, handle) for handle in brought)
+
+    def _prepare_brought(self, session: Session, operation: Operation) -> Prepared:
+        """Make the caller's key an object, once in a message. Raises ItemError or CryptokiError."""
+        prepared = self._brought.get(operation)
+        if prepared is None:
+            try:
+                prepared = self._bring(session, operation)
+            except ItemError as error:
+                prepared = error
+            self._brought[operation] = prepared
+        if isinstance(prepared, ItemError):
+            raise prepared
+        return prepared
+
+    def _bring(self, session: Session, operation: Operation) -> Prepared:
+        if operation.source is Source.TRANSIENT:
+            key, handle = self._token.transient.unwrap(session, operation.key, operation.owner)
+        else:
+            key, handle = create_inline(session, operation.key, operation.obj_type)
+        try:
+            return self._decide(operation, key, handle)
+        except ItemError:
+            session.destroy(handle)
+            raise
+
+    def _decide(self, operation: Operation, key: KeyInfo, handle: int) -> Prepared:
+        decided = plan(operation.params, key, self._token.capabilities)
+        packed = mechanism(decided.mechanism, decided.parameter)
+        always = self._token.verify_always or key.type is KeyType.RSA  # to verify RSA costs next to nothing
+        return Prepared(decided, handle, packed, Verifier.of(key.public_key), always)
+
+    def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
+        """A key on the token and its handle. Raises NoSuchKey or TokenLost."""
+        if ref not in self._token.keys.handles:
+            self._token.read_keys_if_old()
+        table = self._token.keys
+        handle = table.handles.get(ref)
+        if handle is None:
+            raise NoSuchKey
+        return table.keys[ref], handle
+
+
+def _destroy(session: Session, handle: int) -> bool:
+    try:
+        session.destroy(handle)
+    except CryptokiError:
+        return False
+    return True
