@@ -23,13 +23,23 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc openssl
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
 	$(BIN)/pytest $(T) $(ARGS)
 
 .PHONY: conformance
 conformance: .venv/dev ## Try every combination of the contract on SoftHSM and NSS and write docs/conformance.md
-	@softhsm/install.sh softhsm2 opensc openssl
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
 	$(BIN)/python -m tests.conformance.run --out docs/conformance.md
+
+.PHONY: faults
+faults: .venv/dev ## Break a token in every way under load and write docs/faults.md; ARGS="--only NAME,..." for some
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
+	$(BIN)/python -m tests.faults.run --out docs/faults.md $(ARGS)
+
+.PHONY: bench
+bench: .venv/dev ## Measure against the token's own speed and write docs/benchmarks.md; ARGS=--quick for a minute's look
+	@softhsm/install.sh softhsm2 opensc wrk gcc libc6-dev
+	$(BIN)/python -m benchmarks.run --out docs/benchmarks.md $(ARGS)
 
 .PHONY: lint
 lint: .venv/dev ## Check style and types
