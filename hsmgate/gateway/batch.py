@@ -1,9 +1,9 @@
-"""A batch on its way: items out to signers, results back to their places."""
+"""A batch on its way: items out to signers in runs, results back to their places."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from hsmgate.domain.capabilities import INLINE_KINDS
 from hsmgate.errors import ItemError
@@ -43,24 +43,35 @@ class Batch:
         self.deadline = time.monotonic() + timeout_seconds
         self.over = False
 
-    def put(self, index: int, result: Result) -> None:
-        """Fill a place."""
-        if self.over or self._results[index] is not None:
+    def put(self, indexes: Sequence[int], results: Iterable[Result]) -> None:
+        """Fill places."""
+        if self.over:
             return
-        self._results[index] = result
-        self._left -= 1
+        places = self._results
+        for index, result in zip(indexes, results, strict=True):
+            if places[index] is None:
+                places[index] = result
+                self._left -= 1
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
     async def wait(self, late: Callable[[], ItemError]) -> Sequence[Result]:
         """All results, in order. Places that are empty when the time is up get `late()`; work on them is in vain."""
+        alarm = asyncio.get_running_loop().call_later(self.deadline - time.monotonic(), self._time_is_up)
         try:
             if self._left:
-                await asyncio.wait((self._done,), timeout=self.deadline - time.monotonic())
+                await self._done
         finally:
+            alarm.cancel()
             self.over = True
+        if not self._left:
+            return cast("list[Result]", self._results)
         too_late = failure(late())
         return [too_late if result is None else result for result in self._results]
+
+    def _time_is_up(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
 
 
 class Work:
@@ -82,28 +93,50 @@ class Work:
         self.cost_key = _cost_key(operation)
 
 
-class Item:
-    """One place of a batch, as the pool carries it.
+class Run:
+    """Items of one batch with the same work, as the pool carries them.
 
-    signature: what is to be verified; empty where there is something to sign.
-    deaths: how many signers have died with this item in flight.
-    wrong: how often a token's signature for it did not verify.
+    indexes: their places in the batch.
+    signatures: what is to be verified; empty where there is something to sign.
+    deaths: how many signers have died with them in flight; a run that has seen one is of one item.
+    wrong: how often a token's signature for it did not verify, likewise.
     """
 
-    __slots__ = ("batch", "deaths", "index", "payload", "signature", "work", "wrong")
+    __slots__ = ("batch", "deaths", "indexes", "payloads", "signatures", "work", "wrong")
 
-    def __init__(self, batch: Batch, index: int, work: Work, payload: bytes, signature: bytes = b"") -> None:
+    def __init__(
+        self, batch: Batch, work: Work, indexes: list[int], payloads: list[bytes], signatures: list[bytes]
+    ) -> None:
         self.batch = batch
-        self.index = index
         self.work = work
-        self.payload = payload
-        self.signature = signature
+        self.indexes = indexes
+        self.payloads = payloads
+        self.signatures = signatures
         self.deaths = 0
         self.wrong = 0
 
-    def answer(self, result: Result) -> None:
-        """Put the result in its place."""
-        self.batch.put(self.index, result)
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def split(self, count: int) -> "Run":
+        """Take off the first items, as a run of their own."""
+        first = Run(self.batch, self.work, self.indexes[:count], self.payloads[:count], self.signatures[:count])
+        del self.indexes[:count], self.payloads[:count], self.signatures[:count]
+        return first
+
+    def singles(self) -> "list[Run]":
+        """A run for every item."""
+        if len(self) == 1:
+            return [self]
+        signatures = [[signature] for signature in self.signatures] or [[] for _ in self.indexes]
+        return [
+            Run(self.batch, self.work, [index], [payload], signature)
+            for index, payload, signature in zip(self.indexes, self.payloads, signatures, strict=True)
+        ]
+
+    def fail(self, reason: Failure) -> None:
+        """Put the same failure in every place."""
+        self.batch.put(self.indexes, [reason] * len(self))
 
 
 def _cost_key(operation: Operation) -> bytes:

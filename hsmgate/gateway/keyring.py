@@ -36,9 +36,13 @@ class Sobject:
 
 
 class Keyring:
-    """The keys of all tokens, by kid and by name. Always as new as the last word of each token's signers."""
+    """The keys of all tokens, by kid and by name. Always as new as the last word of each token's signers.
+
+    version: grows with every change.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self._told: dict[TokenPool, list[KeyInfo]] = {}
         self._by_kid: dict[str, Sobject] = {}
         self._by_name: dict[str, list[Sobject]] = {}
@@ -86,6 +90,7 @@ class Keyring:
                 yield f"{len(sobjects)} keys are named '{name}': they are used by kid only"
 
     def _rebuild(self) -> None:
+        self.version += 1
         self._by_kid, self._by_name, self._found_kids, self._found_names = {}, {}, {}, {}
         for pool, keys in self._told.items():
             for key in keys:

@@ -5,6 +5,7 @@ has nothing else to lose; the one that kills again and again gets an error, the 
 dies leaves items behind too: those that another token has the key for go there.
 """
 
+import asyncio
 import itertools
 import logging
 import time
@@ -13,12 +14,12 @@ from collections.abc import Callable, Iterable
 from hsmgate.domain.capabilities import INLINE_KINDS, Capabilities, wrapping
 from hsmgate.domain.ckm import WRAPPING_MECHANISMS
 from hsmgate.errors import FrameError, ItemError, NoSigner, TokenFailed
-from hsmgate.gateway.batch import Item, Work, failure
+from hsmgate.gateway.batch import Run, Work, failure
 from hsmgate.gateway.orders import Orders
 from hsmgate.gateway.queue import Costs, WaitingItems
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Message, Signer
-from hsmgate.ipc.messages import Distrust, FromSigner, Keys, Made, Operation, Sign, Signed, Source
+from hsmgate.ipc.messages import Distrust, FromSigner, Keys, Made, Part, Sign, Signed, Source
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class TokenPool:
         self._ids = itertools.count()
         self._away_since = time.monotonic()
         self._distrusted: dict[bytes, float] = {}
+        self._to_dispatch = False
         self.orders = Orders(self.signers, self._ids)
 
     @property
@@ -63,7 +65,7 @@ class TokenPool:
 
     def burden(self) -> tuple[bool, float]:
         """What to compare tokens by that could do the same: the least is the best to ask."""
-        in_hand = sum(len(message.items) for signer in self.signers for message in signer.in_flight.values())
+        in_hand = sum(signer.items_in_hand for signer in self.signers)
         return not self.signers, (self.waiting + in_hand) / max(1, self.parallel)
 
     @property
@@ -81,22 +83,22 @@ class TokenPool:
             return NoSigner(f"token {self.name} cannot be had at present; try again")
         return None
 
-    def submit(self, items: Iterable[Item]) -> None:
+    def submit(self, runs: Iterable[Run]) -> None:
         """Sign these items of one batch. Each is answered, unless its batch is over before."""
         if self._distrusted:
-            items = self._without_distrusted([*items])
+            runs = self._without_distrusted([*runs])
         if not self.signers:
-            items = self._that_stay([*items])
-        self._waiting.add(items)
-        self._dispatch()
+            runs = self._that_stay([*runs])
+        self._waiting.add(runs)
+        self._dispatch_soon()
 
-    def take_over(self, items: Iterable[Item]) -> None:
+    def take_over(self, runs: Iterable[Run]) -> None:
         """Take items from a token that cannot do them."""
-        for item in items:
-            if item.deaths:
-                self._waiting.suspects.append(item)
+        for run in runs:
+            if run.deaths:
+                self._waiting.suspects.append(run)
             else:
-                self._waiting.add_first((item,))
+                self._waiting.add_first(run)
         self._dispatch()
 
     def join(self, process: SignerProcess) -> Signer:
@@ -116,16 +118,17 @@ class TokenPool:
         self._away_since = time.monotonic()
         for asked in signer.asked.values():
             asked.give(failure(NoSigner("the signer died; try again")))
-        orphans = [item for message in signer.in_flight.values() for item in message.items]
+        orphans = [run for message in signer.in_flight.values() for run in message.runs]
         signer.in_flight.clear()
-        again = [item for item in orphans if _may_run_again(item, signer)]
         if signer.distrusted:
-            self._waiting.add_first(self._without_distrusted(again))
+            for run in reversed(self._without_distrusted([run for run in orphans if _may_run_again(run)])):
+                self._waiting.add_first(run)
         else:
-            self._waiting.suspects.extend(self._hand_over(again))
+            singles = [single for run in orphans if _may_run_again(run) for single in run.singles()]
+            self._waiting.suspects.extend(self._hand_over([single for single in singles if _survives(single)]))
         self.let_go()
         self._dispatch()
-        return len(orphans)
+        return sum(map(len, orphans))
 
     def give_up(self, fault: str) -> None:
         """The token gets no new signer until an operator has put it right."""
@@ -179,7 +182,7 @@ class TokenPool:
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.pop(answer.id, None)
-        if message is None or len(answer.results) != len(message.items):
+        if message is None or [*map(len, answer.results)] != [*map(len, message.runs)]:
             log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, signer.process.pid)
             if message is not None:
                 signer.in_flight[answer.id] = message
@@ -188,15 +191,17 @@ class TokenPool:
         signer.alone = False
         signer.answered = True
         signer.mark_started()
-        for item, result in zip(message.items, answer.results, strict=True):
-            item.answer(result)
-        self._costs.learn(message.items, message.indexes, answer.seconds)
+        for run, results, seconds in zip(message.runs, answer.results, answer.seconds, strict=False):
+            run.batch.put(run.indexes, results)
+            self._costs.learn(run.work, seconds / len(run))
 
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""
         message = signer.in_flight.get(word.id)
-        if message is not None and word.index < len(message.items):
-            item = message.items[word.index]
+        if message is not None and word.part < len(message.runs) and word.index < len(message.runs[word.part]):
+            singles = message.runs[word.part].singles()
+            message.runs[word.part : word.part + 1] = singles
+            item = singles[word.index]
             item.wrong += 1
             if item.wrong >= WRONG_AT_MOST:
                 self._distrusted[item.work.operation.key] = time.monotonic() + DISTRUST_SECONDS
@@ -208,39 +213,47 @@ class TokenPool:
         """Whether the key is to be left alone for now."""
         return self._distrusted.get(work.operation.key, 0.0) > time.monotonic()
 
-    def _without_distrusted(self, items: list[Item]) -> list[Item]:
-        """The items whose key is trusted; the others go to other tokens, or get an error."""
-        for item in self._hand_over([item for item in items if self.distrusts(item.work)]):
-            item.answer(failure(TokenFailed("the token's signatures do not verify under this key")))
-        return [item for item in items if not self.distrusts(item.work)]
+    def _without_distrusted(self, runs: list[Run]) -> list[Run]:
+        """The runs whose key is trusted; the others go to other tokens, or get an error."""
+        trusted = [run for run in runs if not self.distrusts(run.work)]
+        for run in self._hand_over([run for run in runs if self.distrusts(run.work)]):
+            run.fail(failure(TokenFailed("the token's signatures do not verify under this key")))
+        return trusted
 
-    def _that_stay(self, items: list[Item]) -> list[Item]:
-        """Of items that this token cannot do now, those that wait for it; the others go elsewhere or are refused."""
-        here = self._hand_over(items)
+    def _that_stay(self, runs: list[Run]) -> list[Run]:
+        """Of runs that this token cannot do now, those that wait for it; the others go elsewhere or are refused."""
+        here = self._hand_over(runs)
         refusal = self.refusal()
         if refusal is None:
             return here
-        for item in here:
-            item.answer(failure(refusal))
+        for run in here:
+            run.fail(failure(refusal))
         return []
 
-    def _hand_over(self, items: list[Item]) -> list[Item]:
-        """Hand items to other tokens that have their keys. Returns those that nobody else can do now."""
-        here: list[Item] = []
-        taken: dict[TokenPool, list[Item]] = {}
-        for item in items:
-            able = [(p, w) for p, w in item.work.places if p is not self and p.signers and not p.distrusts(w)]
+    def _hand_over(self, runs: list[Run]) -> list[Run]:
+        """Hand runs to other tokens that have their keys. Returns those that nobody else can do now."""
+        here: list[Run] = []
+        taken: dict[TokenPool, list[Run]] = {}
+        for run in runs:
+            able = [(p, w) for p, w in run.work.places if p is not self and p.signers and not p.distrusts(w)]
             if able:
-                pool, item.work = min(able, key=lambda place: place[0].burden())
-                taken.setdefault(pool, []).append(item)
+                pool, run.work = min(able, key=lambda place: place[0].burden())
+                taken.setdefault(pool, []).append(run)
             else:
-                here.append(item)
-        for pool, its_items in taken.items():
-            pool.take_over(its_items)
+                here.append(run)
+        for pool, its_runs in taken.items():
+            pool.take_over(its_runs)
         return here
+
+    def _dispatch_soon(self) -> None:
+        """Send what there is at the end of this turn of the loop: requests that came together share messages."""
+        if not self._to_dispatch:
+            self._to_dispatch = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         """Send messages for as long as there is something to send and someone to take it."""
+        self._to_dispatch = False
         waiting = self._waiting
         while waiting:
             takers = [signer for signer in self.signers if not signer.retiring]
@@ -253,40 +266,38 @@ class TokenPool:
             signer = max(takers, key=lambda signer: signer.room, default=None)
             if signer is None or signer.room <= 0 or not waiting.ordinary:
                 return
-            self._send(signer, waiting.take(self.parallel), alone=False)
+            self._send(signer, waiting.take(len(self.signers), self._sessions), alone=False)
 
-    def _send(self, signer: Signer, items: list[Item], *, alone: bool) -> None:
-        items = [item for item in items if not item.batch.over]
-        if not items:
+    def _send(self, signer: Signer, runs: list[Run], *, alone: bool) -> None:
+        runs = [run for run in runs if not run.batch.over]
+        if not runs:
             return
-        numbers: dict[Work, int] = {}
-        indexes = [numbers.setdefault(item.work, len(numbers)) for item in items]
-        operations: list[Operation] = [work.operation for work in numbers]
-        carried = [(index, item.payload, item.signature) for index, item in zip(indexes, items, strict=True)]
-        message = Message(items, indexes, sum(map(self._costs.of, items)))
         number = next(self._ids)
-        deadline = max(item.batch.deadline for item in items)
+        parts = [Part(run.work.operation, run.payloads, run.signatures) for run in runs]
+        deadline = max(run.batch.deadline for run in runs)
         try:
-            signer.process.send(Sign(number, operations, carried, deadline))
+            signer.process.send(Sign(number, parts, deadline))
         except (FrameError, ValueError):
-            for item in items:
-                item.answer(failure(TokenFailed("it cannot be carried to a signer")))
+            for run in runs:
+                run.fail(failure(TokenFailed("it cannot be carried to a signer")))
             return
-        signer.in_flight[number] = message
+        expected = sum(len(run) * self._costs.of(run.work) for run in runs)
+        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions))
         signer.alone = alone
-        signer.note_brought(sum(operation.source is not Source.TOKEN for operation in operations))
+        signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
         signer.mark_started()
 
 
-def _may_run_again(item: Item, signer: Signer) -> bool:
-    """Whether an item that a dead signer held runs again; else it has its answer."""
-    if item.work.once:
-        item.answer(failure(TokenFailed("the signer died; a one-time key is not tried again")))
-        return False
-    if signer.distrusted:
-        return True
+def _may_run_again(run: Run) -> bool:
+    """Whether items that a dead signer held may run again; else they have their answer."""
+    if run.work.once:
+        run.fail(failure(TokenFailed("the signer died; a one-time key is not tried again")))
+    return not run.work.once
+
+
+def _survives(item: Run) -> bool:
+    """Count a death. Whether the item is tried again after it; else it has its answer."""
     item.deaths += 1
-    if item.deaths < DEATHS_AT_MOST:
-        return True
-    item.answer(failure(TokenFailed(f"the signer died {item.deaths} times with this item in hand")))
-    return False
+    if item.deaths >= DEATHS_AT_MOST:
+        item.fail(failure(TokenFailed(f"the signer died {item.deaths} times with this item in hand")))
+    return item.deaths < DEATHS_AT_MOST

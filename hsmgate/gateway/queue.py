@@ -1,14 +1,16 @@
 """What waits for a token's signers, and what goes into the next message.
 
-Messages are sized by time, not by count: about MESSAGE_SECONDS of signing, by what each key was seen to take. Batches
-take turns, message by message, and small ones share a message, so a huge batch neither starves the others nor pays for
-each item.
+Messages are sized by time, not by count: about MESSAGE_SECONDS of every session, by what each key was seen to take.
+Batches take turns, message by message, and small ones share a message, so a huge batch neither starves the others nor
+pays for each item.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
 
-from hsmgate.gateway.batch import Item
+from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
 
 MESSAGE_SECONDS = 0.005
@@ -17,44 +19,38 @@ MESSAGE_BYTES = 1024 * KIB
 UNKNOWN_ITEM_SECONDS = 0.005
 """What an item is taken to cost until its key was seen."""
 
+SHORTEST_ITEM_SECONDS = 1e-6
+
 COSTS_AT_MOST = 100_000
 """Keys whose cost is remembered; keys come and go, and a gateway may run for years."""
 
 
 class Costs:
-    """What an item of each key takes, as a running mean that follows within a few messages."""
+    """What an item of each key takes a session, as a running mean that follows within a few messages."""
 
     def __init__(self) -> None:
         self._seconds: dict[bytes, float] = {}
 
-    def of(self, item: Item) -> float:
-        """The seconds that the item is expected to take."""
-        return self._seconds.get(item.work.cost_key, UNKNOWN_ITEM_SECONDS)
+    def of(self, work: Work) -> float:
+        """The seconds that an item is expected to take."""
+        return self._seconds.get(work.cost_key, UNKNOWN_ITEM_SECONDS)
 
-    def learn(self, items: Sequence[Item], indexes: Sequence[int], seconds: Sequence[float]) -> None:
-        """Take in what a message took: `seconds` for each of its operations, `indexes` says which is an item's."""
+    def learn(self, work: Work, seconds: float) -> None:
+        """An item took so long."""
         if len(self._seconds) > COSTS_AT_MOST:
             self._seconds.clear()
-        if len(seconds) == 1:
-            self._follow(items[0].work.cost_key, seconds[0] / len(items))
-            return
-        counts = Counter(indexes)
-        for index, item in dict(zip(indexes, items, strict=True)).items():
-            self._follow(item.work.cost_key, seconds[index] / counts[index])
-
-    def _follow(self, key: bytes, seen: float) -> None:
-        self._seconds[key] = (self._seconds.get(key, seen) + seen) / 2
+        self._seconds[work.cost_key] = (self._seconds.get(work.cost_key, seconds) + seconds) / 2
 
 
 class WaitingItems:
-    """Items in the order in which they will be sent: a queue for each batch, and the batches take turns.
+    """Items in the order in which they will be sent: runs, a queue of them for each batch, and the batches take turns.
 
     suspects: items that a signer died with; each runs alone.
     """
 
     def __init__(self, costs: Costs) -> None:
-        self.suspects: deque[Item] = deque()
-        self._turns: deque[deque[Item]] = deque()
+        self.suspects: deque[Run] = deque()
+        self._turns: deque[deque[Run]] = deque()
         self._costs = costs
         self._count = 0
 
@@ -66,48 +62,63 @@ class WaitingItems:
         """Whether there are items that need not run alone."""
         return bool(self._turns)
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""
-        turn = deque(items)
+        turn = deque(runs)
         if turn:
             self._turns.append(turn)
-            self._count += len(turn)
+            self._count += sum(map(len, turn))
 
-    def add_first(self, items: Iterable[Item]) -> None:
+    def add_first(self, run: Run) -> None:
         """Let these items wait no longer than they have already."""
-        turn = deque(items)
-        if turn:
-            self._turns.appendleft(turn)
-            self._count += len(turn)
+        self._turns.appendleft(deque((run,)))
+        self._count += len(run)
 
-    def sift(self, keep: Callable[[list[Item]], list[Item]]) -> None:
-        """Keep, of each batch, the items that `keep` gives back."""
+    def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
+        """Keep, of each batch, the runs that `keep` gives back."""
         turns, self._turns, self._count = self._turns, deque(), 0
         suspects, self.suspects = self.suspects, deque()
         for turn in turns:
             self.add(keep([*turn]))
         self.suspects.extend(keep([*suspects]))
 
-    def take(self, sessions: int) -> list[Item]:
+    def take(self, signers: int, sessions: int) -> list[Run]:
         """The items of the next message: those of the batch whose turn it is, then of the next, until it is enough.
 
-        An even share for each of the sessions, so that all end at about the same time, but never more than
-        MESSAGE_SECONDS' worth.
+        An even share for each of the signers, so that all end at about the same time, but never more than
+        MESSAGE_SECONDS' worth for each of its sessions.
         """
-        share = len(self) // max(1, sessions)
-        taken: list[Item] = []
-        seconds, size = 0.0, 0
-        while self._turns and size < MESSAGE_BYTES and seconds < MESSAGE_SECONDS:
-            if len(taken) >= share and seconds >= SHORTEST_MESSAGE_SECONDS:
+        budget = MESSAGE_SECONDS * sessions
+        share = max(1, len(self) // max(1, signers))
+        taken: list[Run] = []
+        count, seconds, size = 0, 0.0, 0
+        while self._turns and size < MESSAGE_BYTES and seconds < budget:
+            if count >= share and seconds >= SHORTEST_MESSAGE_SECONDS:
                 break
-            item = self._turns[0].popleft()
-            self._count -= 1
-            if not item.batch.over:
-                taken.append(item)
-                size += len(item.payload) + len(item.work.operation.key)
-                seconds += self._costs.of(item)
+            run = self._turns[0].popleft()
+            self._count -= len(run)
+            if not run.batch.over:
+                cost = max(self._costs.of(run.work), SHORTEST_ITEM_SECONDS)
+                enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
+                fit = min(enough, math.ceil((budget - seconds) / cost), _that_fit(run, MESSAGE_BYTES - size))
+                if fit < len(run):
+                    rest, run = run, run.split(fit)
+                    self._turns[0].appendleft(rest)
+                    self._count += len(rest)
+                taken.append(run)
+                count += len(run)
+                seconds += len(run) * cost
+                size += len(run.work.operation.key) + sum(map(len, run.payloads))
             if not self._turns[0]:
                 self._turns.popleft()
         if self._turns and taken and self._turns[0][0].batch is taken[-1].batch:
             self._turns.rotate(-1)  # it had its turn
         return taken
+
+
+def _that_fit(run: Run, size: int) -> int:
+    """How many of the run's items have at most so many bytes, and one more."""
+    if sum(map(len, run.payloads)) <= size:
+        return len(run)
+    so_far = itertools.accumulate(map(len, run.payloads))
+    return 1 + sum(1 for _ in itertools.takewhile(lambda total: total < size, so_far))

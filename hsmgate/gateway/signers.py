@@ -1,16 +1,15 @@
 """A ready signer as the pool sees it: what it holds, how much more it takes, and whether it hangs."""
 
 import asyncio
-import itertools
 import time
 from dataclasses import dataclass, field
 
-from hsmgate.gateway.batch import Item
+from hsmgate.gateway.batch import Run
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.ipc.messages import Failure
 
-MESSAGES_PER_SESSION = 2
-"""One that is worked on and one that is there when it is done."""
+MESSAGES_AT_MOST = 2
+"""One that its sessions work on and one that is there when it is done."""
 
 WORN_AFTER_OBJECTS = 100_000
 """Keys that callers brought, after which a signer is replaced: modules keep a little of each until they end."""
@@ -18,13 +17,13 @@ WORN_AFTER_OBJECTS = 100_000
 
 @dataclass(slots=True)
 class Message:
-    """A message in flight: its items, and the index of each one's operation.
+    """A message in flight.
 
+    expected_seconds: for all its items on all the sessions.
     started: when a session can have begun with it, by the signer's order of work.
     """
 
-    items: list[Item]
-    indexes: list[int]
+    runs: list[Run]
     expected_seconds: float
     started: float | None = None
 
@@ -105,17 +104,24 @@ class Signer:
         return not self.in_flight and not self.asked
 
     @property
+    def items_in_hand(self) -> int:
+        """How many items it holds."""
+        return sum(len(run) for message in self.in_flight.values() for run in message.runs)
+
+    @property
     def room(self) -> int:
         """How many messages it would take now."""
         if self.alone or self.retiring or self.distrusted:
             return 0
-        return self.sessions * MESSAGES_PER_SESSION - len(self.in_flight) - MESSAGES_PER_SESSION * len(self.asked)
+        # Whoever makes a key keeps a session from signing.
+        making = MESSAGES_AT_MOST if len(self.asked) >= self.sessions else 0
+        return MESSAGES_AT_MOST - len(self.in_flight) - making
 
     def mark_started(self) -> None:
-        """Note which messages its sessions have got to: the first ones, one for each session."""
-        for message in itertools.islice(self.in_flight.values(), self.sessions):
-            if message.started is None:
-                message.started = time.monotonic()
+        """Note which message its sessions have got to: the first."""
+        first = next(iter(self.in_flight.values()), None)
+        if first is not None and first.started is None:
+            first.started = time.monotonic()
 
     def overdue(self, operation_timeout: float) -> bool:
         """Whether a session has been at one message, one new key, or the list of keys, for longer than it may take.

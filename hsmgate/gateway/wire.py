@@ -55,26 +55,29 @@ class Descriptor(msgspec.Struct):
             raise BadItem("key: exactly one of kid, name, transient_key and inline")
 
 
-class _Empty(msgspec.Struct):
+class _Empty(msgspec.Struct, frozen=True):
     """An object with nothing in it that matters."""
 
 
-class _Mgf1(msgspec.Struct):
+class _Mgf1(msgspec.Struct, frozen=True):
     hash: str | None = None
 
 
-class _Mgf(msgspec.Struct):
+class _Mgf(msgspec.Struct, frozen=True):
     mgf1: _Mgf1 | None = None
 
 
-class _Pss(msgspec.Struct):
+class _Pss(msgspec.Struct, frozen=True):
     mgf: _Mgf | None = None
 
 
-class _Mode(msgspec.Struct):
+class _Mode(msgspec.Struct, frozen=True):
     pss: _Pss | None = msgspec.field(default=None, name="PSS")
     pkcs1: _Empty | None = msgspec.field(default=None, name="PKCS1_V15")
     variant: str | None = None
+
+
+_NO_KEY = Descriptor()
 
 
 class SignItem(msgspec.Struct):
@@ -94,6 +97,28 @@ class SignItem(msgspec.Struct):
             raise BadItem("key: missing")
         self.key.check()
         return self.key
+
+    def likeness(self) -> tuple[object, ...]:
+        """Equal for two items that want the same of the same key of a token, whatever their bytes."""
+        key = self.key or _NO_KEY
+        return (
+            type(self),
+            key.kid,
+            key.name,
+            key.inline is None and key.transient_key is None,
+            self.hash is None,
+            self.data is None,
+            self.hash_alg,
+            self.mode,
+            self.deterministic_signature,
+            self.context,
+        )
+
+    def brought(self) -> object:
+        """The key that comes with the item, if one does."""
+        if self.key is None or self.key.inline is None:
+            return self.key and self.key.transient_key
+        return self.key.inline.value, self.key.inline.obj_type
 
     def payload(self) -> bytes:
         """The bytes of `data` or `hash`. Raises BadItem unless there is exactly one of them."""

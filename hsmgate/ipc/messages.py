@@ -120,16 +120,25 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
         return f"Operation(source={self.source!r}, params={self.params!r})"
 
 
-class Sign(_Message):
-    """Sign or verify items, in order, on one session.
+class Part(msgspec.Struct, array_like=True):
+    """Items with one operation: their bytes, and for a verification their signatures."""
 
-    An item is the index of its operation, its bytes, and for a verification the signature.
+    operation: Operation
+    payloads: list[bytes]
+    signatures: list[bytes]
+
+    def __repr__(self) -> str:
+        return f"Part({self.operation!r}, {len(self.payloads)} items)"
+
+
+class Sign(_Message):
+    """Sign or verify items, on as many sessions as there are.
+
     deadline: when nobody waits for them any more, by CLOCK_MONOTONIC, which both ends share.
     """
 
     id: int
-    operations: list[Operation]
-    items: list[tuple[int, bytes, bytes]]
+    parts: list[Part]
     deadline: float
 
 
@@ -141,20 +150,21 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Signed(_Message):
-    """The answers to a Sign, in its order, and the seconds each operation took on the token.
+    """The answers to a Sign, part by part in its order, and the seconds that each part took its sessions.
 
     A result is the signature, or whether it verified, or why there is neither.
     """
 
     id: int
-    results: list[bytes | bool | Failure]
+    results: list[list[bytes | bool | Failure]]
     seconds: list[float]
 
 
 class Distrust(_Message):
-    """The token gave a signature that does not verify: the item at `index` of that Sign. The signer ends with it."""
+    """The token gave a signature that does not verify: that item of that part of a Sign. The signer ends with it."""
 
     id: int
+    part: int
     index: int
 
 

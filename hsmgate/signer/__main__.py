@@ -35,6 +35,7 @@ from hsmgate.ipc.messages import (
     encode,
 )
 from hsmgate.signer.cryptoki import CryptokiError
+from hsmgate.signer.jobs import Job, Piece
 from hsmgate.signer.signing import Signing
 from hsmgate.signer.token import Token, TokenLost
 
@@ -49,7 +50,7 @@ _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMis
 log = logging.getLogger("hsmgate.signer")
 
 
-Work = Sign | Generate | DeriveSecret | Manage
+Work = Piece | Generate | DeriveSecret | Manage
 """What a session's thread does."""
 
 
@@ -93,7 +94,10 @@ def main(fd: int) -> int:
         _start(f"session-{number}", lambda: _sign(token, work, link))
     _start("keys", lambda: _list_keys(token, listing, link))
     for message in messages:
-        if isinstance(message, Work):
+        if isinstance(message, Sign):
+            for piece in Job(message, order.sessions).pieces:
+                work.put(piece)
+        elif isinstance(message, Work):
             work.put(message)
         elif isinstance(message, ListKeys):
             listing.put(message)
@@ -116,8 +120,9 @@ def _sign(token: Token, work: "queue.SimpleQueue[Work]", link: Link) -> None:
     while True:
         signing.wait()
         message = work.get()
-        answer = signing.run(message) if isinstance(message, Sign) else signing.make(message)
-        link.send(answer)
+        answer = signing.run(message) if isinstance(message, Piece) else signing.make(message)
+        if answer is not None:
+            link.send(answer)
         if isinstance(answer, Distrust):
             _leave(EXIT_DISTRUST)
 

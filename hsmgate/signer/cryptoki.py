@@ -139,6 +139,7 @@ class Module:
         try:
             self._functions = self._function_list(path)
             self.call = {name: self._bind(name) for name, arguments in _FUNCTIONS.items() if arguments}
+            self.ready = {name: self._bind_ready(name) for name in ("C_SignInit", "C_Sign")}
             self._initialize(init_args)
             self._library = _Library(path)  # held for ever: slots and tokens point into it
         except (OSError, AttributeError, pkcs11.PKCS11Error) as error:
@@ -160,6 +161,11 @@ class Module:
         arguments = _FUNCTIONS[name] or ()
         prototype = ctypes.CFUNCTYPE(ULONG, *arguments)
         function: Callable[..., int] = prototype(getattr(self._functions, name))
+        return function
+
+    def _bind_ready(self, name: str) -> Callable[..., int]:
+        """The function for arguments that are C's already: nothing is converted, and nothing checked."""
+        function: Callable[..., int] = ctypes.CFUNCTYPE(ULONG)(getattr(self._functions, name))
         return function
 
     def _initialize(self, init_args: str) -> None:

@@ -10,7 +10,7 @@ from hsmgate.ipc.messages import Operation, Source
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import create_inline, public_part
 from hsmgate.signer.sessions import Session
-from hsmgate.signer.structs import Mechanism, mechanism
+from hsmgate.signer.structs import ULONG, Reference, mechanism
 from hsmgate.signer.token import Token
 
 PREPARED_AT_MOST = 4096
@@ -21,13 +21,15 @@ PREPARED_AT_MOST = 4096
 class Prepared:
     """An operation, ready to sign any item.
 
+    key, mechanism: as C takes them.
     verifier: what the next signature is verified by before it leaves; None where that is not needed, or nobody can.
     always: whether each signature is verified, not only the first.
     """
 
     plan: Plan
     handle: int
-    mechanism: Mechanism
+    key: ULONG
+    mechanism: Reference
     verifier: Verifier | None
     always: bool
 
@@ -42,20 +44,25 @@ class Operations:
     def __init__(self, token: Token) -> None:
         self._token = token
         self._prepared: dict[Operation, Prepared] = {}
+        self._last: tuple[Operation, Prepared] | None = None
         self._brought: dict[Operation, Prepared | ItemError] = {}
         self.generation = token.generation
 
     def prepare(self, session: Session, operation: Operation) -> Prepared:
         """The operation, ready. Raises ItemError, CryptokiError or TokenLost."""
-        if operation.source is not Source.TOKEN:
-            return self._prepare_brought(session, operation)
         if self.generation != self._token.generation or len(self._prepared) >= PREPARED_AT_MOST:
             self._prepared.clear()
+            self._last = None
             self.generation = self._token.generation
+        if self._last is not None and self._last[0] is operation:
+            return self._last[1]
+        if operation.source is not Source.TOKEN:
+            return self._prepare_brought(session, operation)
         prepared = self._prepared.get(operation)
         if prepared is None:
             key, handle = self._find(operation.key)
             prepared = self._prepared[operation] = self._decide(operation, key, handle)
+        self._last = operation, prepared
         return prepared
 
     def public_part(self, session: Session, operation: Operation) -> KeyInfo:
@@ -105,7 +112,7 @@ class Operations:
         decided = plan(operation.params, key, self._token.capabilities)
         packed = mechanism(decided.mechanism, decided.parameter)
         always = self._token.verify_always or key.type is KeyType.RSA  # to verify RSA costs next to nothing
-        return Prepared(decided, handle, packed, Verifier.of(key.public_key), always)
+        return Prepared(decided, handle, ULONG(handle), Reference(packed), Verifier.of(key.public_key), always)
 
     def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
         """A key on the token and its handle. Raises NoSuchKey or TokenLost."""

@@ -12,7 +12,7 @@ from typing import Union
 from hsmgate.domain.ckr import CKR_OK
 from hsmgate.domain.mechanisms import LARGEST_SIGNATURE
 from hsmgate.signer.cryptoki import CryptokiError, Module
-from hsmgate.signer.structs import ULONG, Attribute, Mechanism, SessionInfo
+from hsmgate.signer.structs import ULONG, Attribute, Mechanism, Reference, SessionInfo
 
 CKF_RW_SESSION = 0x02
 CKF_SERIAL_SESSION = 0x04
@@ -48,9 +48,11 @@ class Session:
         handle = ULONG()
         module.check("C_OpenSession", slot_id, CKF_SERIAL_SESSION | CKF_RW_SESSION, None, None, ctypes.byref(handle))
         self.handle = handle.value
-        self._sign_init = module.call["C_SignInit"]
-        self._sign = module.call["C_Sign"]
-        self._signature = ctypes.create_string_buffer(LARGEST_SIGNATURE)
+        self._sign_init = module.ready["C_SignInit"]
+        self._sign = module.ready["C_Sign"]
+        self._self = ULONG(self.handle)
+        buffer = ctypes.create_string_buffer(LARGEST_SIGNATURE)
+        self._signature, self._signature_at = memoryview(buffer), ctypes.byref(buffer)
         self._size = ULONG()
         self._size_at = ctypes.byref(self._size)
 
@@ -86,14 +88,18 @@ class Session:
 
         Raises CryptokiError; the session may be of no more use after that.
         """
-        ckr = self._sign_init(self.handle, mechanism, key)
+        return self.sign_ready(ULONG(key), Reference(mechanism), data, size)
+
+    def sign_ready(self, key: ULONG, mechanism: Reference, data: bytes, size: int) -> bytes:
+        """The same, with arguments that C can take as they are: making them anew costs more than the call."""
+        ckr = self._sign_init(self._self, mechanism.at, key)
         if ckr != CKR_OK:
             raise CryptokiError("C_SignInit", ckr)
         self._size.value = size
-        ckr = self._sign(self.handle, data, len(data), self._signature, self._size_at)
+        ckr = self._sign(self._self, data, ULONG(len(data)), self._signature_at, self._size_at)
         if ckr != CKR_OK:
             raise CryptokiError("C_Sign", ckr)
-        return ctypes.string_at(self._signature, self._size.value)
+        return self._signature[: self._size.value].tobytes()
 
     def verify(self, key: int, mechanism: Mechanism, data: bytes, signature: bytes) -> bool:
         """Whether the token takes that for a signature of `data`. Raises CryptokiError where it cannot tell."""

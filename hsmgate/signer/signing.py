@@ -24,11 +24,11 @@ from hsmgate.ipc.messages import (
     Made,
     Manage,
     Operation,
-    Sign,
     Signed,
     Source,
 )
 from hsmgate.signer.cryptoki import CryptokiError
+from hsmgate.signer.jobs import Piece
 from hsmgate.signer.management import manage
 from hsmgate.signer.objects import refused
 from hsmgate.signer.prepared import Operations, Prepared
@@ -65,34 +65,33 @@ class Signing:
         """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
         self._work.wait()
 
-    def run(self, message: Sign) -> Signed | Distrust:
-        """Every item's signature or failure, in order. Raises TokenLost."""
-        operations = message.operations
-        deadline = message.deadline
-        seconds = [0.0] * len(operations)
-        results: list[bytes | bool | Failure] = []
+    def run(self, piece: Piece) -> Signed | Distrust | None:
+        """Put every item's signature or failure in its place. The answer to the message, if that was all of it.
+
+        Raises TokenLost.
+        """
+        operation, payloads, signatures = piece.part.operation, piece.part.payloads, piece.part.signatures
+        results = piece.results
+        deadline = piece.job.message.deadline
+        verifying = operation.action is Action.VERIFY
         clock = time.monotonic
         started = clock()
-        for index, payload, signature in message.items:
+        for at in range(piece.start, piece.stop):
             try:
-                operation = operations[index]
-                if started > deadline:
+                if clock() > deadline:
                     raise DeadlinePassed("its time was up before it came to a session")
-                if operation.action is Action.VERIFY:
-                    results.append(self._verify(operation, payload, signature))
+                if verifying:
+                    results[at] = self._verify(operation, payloads[at], signatures[at])
                 else:
-                    results.append(self._sign(operation, payload))
+                    results[at] = self._sign(operation, payloads[at])
             except ItemError as error:
-                results.append(Failure(error.status, str(error)))
+                results[at] = Failure(error.status, str(error))
             except Distrusted:
-                return Distrust(message.id, len(results))
-            ended = clock()
-            seconds[index] += ended - started
-            started = ended
+                return Distrust(piece.job.message.id, piece.number, at)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._replace_session()
-        return Signed(message.id, results, seconds)
+        return piece.job.finish(piece, clock() - started)
 
     def make(self, order: Generate | DeriveSecret | Manage) -> Made:
         """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
@@ -156,7 +155,7 @@ class Signing:
         prepared = self._operations.prepare(session, operation)
         plan: Plan = prepared.plan
         to_sign = plan.prepare(payload)
-        raw = session.sign(prepared.handle, prepared.mechanism, to_sign, plan.signature_size)
+        raw = session.sign_ready(prepared.key, prepared.mechanism, to_sign, plan.signature_size)
         return prepared, to_sign, plan.finish(raw)
 
     def _attempt_for_the_last_time(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from hsmgate.domain.capabilities import Capabilities, wrapping
 from hsmgate.domain.model import SignParams
 from hsmgate.errors import DeadlinePassed
-from hsmgate.gateway.batch import Batch, Item, Result, Work
+from hsmgate.gateway.batch import Batch, Result, Run, Work
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
@@ -59,10 +59,9 @@ class FakeProcess(SignerProcess):
         """Sign a message, the first that came unless told otherwise."""
         message = message or self.unanswered[0]
         self.sent.remove(message)
-        seconds = [0.0] * len(message.operations)
-        for index, *_ in message.items:
-            seconds[index] += SECONDS.get(message.operations[index].key, 0.0)
-        self.hear(Signed(message.id, [b"signed " + payload for _, payload, _ in message.items], seconds))
+        seconds = [SECONDS.get(part.operation.key, 0.0) * len(part.payloads) for part in message.parts]
+        results = [[b"signed " + payload for payload in part.payloads] for part in message.parts]
+        self.hear(Signed(message.id, results, seconds))  # type: ignore[arg-type]
         return message
 
     def answer_all(self) -> list[list[bytes]]:
@@ -74,7 +73,7 @@ class FakeProcess(SignerProcess):
 
 
 def payloads(message: Sign) -> list[bytes]:
-    return [payload for _, payload, _ in message.items]
+    return [payload for part in message.parts for payload in part.payloads]
 
 
 @functools.cache
@@ -88,7 +87,7 @@ class Caller:
 
     def __init__(self, *contents: bytes, key: bytes = FAST, once: bool = False) -> None:
         self.batch = Batch(len(contents), 60.0)
-        self.items = [Item(self.batch, at, work(key, once), data) for at, data in enumerate(contents)]
+        self.runs = [Run(self.batch, work(key, once), [*range(len(contents))], [*contents], [])]
 
     async def results(self) -> list[Result]:
         self.batch.deadline = time.monotonic()
@@ -98,8 +97,15 @@ class Caller:
 LATE = Failure(504, "late")
 
 
+class PromptPool(TokenPool):
+    """It does not wait for others that come in the same turn of the loop."""
+
+    def _dispatch_soon(self) -> None:
+        self._dispatch()
+
+
 def new_pool(sessions: int = 1) -> TokenPool:
-    return TokenPool("t", sessions, lambda pool, keys: None)
+    return PromptPool("t", sessions, lambda pool, keys: None)
 
 
 def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
@@ -107,7 +113,7 @@ def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
     pool, process = new_pool(sessions), FakeProcess()
     signer = pool.join(process)
     for key in SECONDS:
-        pool.submit(Caller(b"", key=key).items)
+        pool.submit(Caller(b"", key=key).runs)
         process.answer()
     return pool, process, signer
 
@@ -115,7 +121,7 @@ def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
 def occupied(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
     """A pool whose only signer has all the messages that it takes, so that what comes now waits."""
     pool, process, signer = with_signer(sessions)
-    for _ in range(2 * sessions):
-        pool.submit(Caller(b"before", key=SLOW).items)
-    assert (len(process.unanswered), pool.waiting) == (2 * sessions, 0)
+    for _ in range(2):
+        pool.submit(Caller(b"before", key=SLOW).runs)
+    assert (len(process.unanswered), pool.waiting) == (2, 0)
     return pool, process, signer

@@ -20,6 +20,7 @@ from hsmgate.ipc.messages import (
     ListKeys,
     Made,
     Operation,
+    Part,
     Signed,
     Source,
 )
@@ -41,14 +42,14 @@ from tests.gateway.played import (
 async def test_items_are_signed_in_their_places() -> None:
     pool, process, _ = with_signer()
     caller = Caller(b"a", b"b", b"c")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a", b"signed b", b"signed c"]
 
 
 async def test_items_that_came_before_the_first_signer_are_signed_by_it() -> None:
     pool, process, caller = new_pool(), FakeProcess(), Caller(b"a")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     assert pool.waiting == 1
     pool.join(process)
     process.answer_all()
@@ -59,11 +60,10 @@ async def test_items_of_several_batches_share_a_message_and_its_operations() -> 
     pool, process, _ = occupied()
     callers = [Caller(bytes((n,)), bytes((n, n))) for n in range(3)]
     for caller in callers:
-        pool.submit(caller.items)
+        pool.submit(caller.runs)
     process.answer()
     shared = process.unanswered[-1]
-    assert shared.items == [(0, data, b"") for n in range(3) for data in (bytes((n,)), bytes((n, n)))]
-    assert shared.operations == [Operation(FAST, PARAMS)]
+    assert shared.parts == [Part(Operation(FAST, PARAMS), [bytes((n,)), bytes((n, n))], []) for n in range(3)]
     process.answer_all()
     assert [await caller.results() for caller in callers] == [
         [b"signed " + bytes((n,)), b"signed " + bytes((n, n))] for n in range(3)
@@ -72,7 +72,7 @@ async def test_items_of_several_batches_share_a_message_and_its_operations() -> 
 
 async def test_a_message_is_not_longer_than_it_may_be() -> None:
     pool, process, _ = occupied()
-    pool.submit(Caller(*[b"x"] * 1000).items)
+    pool.submit(Caller(*[b"x"] * 1000).runs)
     lengths = [len(message) for message in process.answer_all()]
     assert sum(lengths) == 1002
     assert max(lengths) <= MESSAGE_SECONDS / SECONDS[FAST] + 1
@@ -80,14 +80,14 @@ async def test_a_message_is_not_longer_than_it_may_be() -> None:
 
 async def test_items_of_a_slow_key_go_one_by_one() -> None:
     pool, process, _ = occupied()
-    pool.submit(Caller(*[b"x"] * 5, key=SLOW).items)
+    pool.submit(Caller(*[b"x"] * 5, key=SLOW).runs)
     assert {len(message) for message in process.answer_all()} == {1}
 
 
 async def test_items_of_a_key_that_was_not_seen_go_one_by_one_until_it_was() -> None:
     pool, process = new_pool(), FakeProcess()
     pool.join(process)
-    pool.submit(Caller(*[b"x"] * 100).items)
+    pool.submit(Caller(*[b"x"] * 100).runs)
     lengths = [len(message) for message in process.answer_all()]
     assert lengths[:2] == [1, 1]
     assert max(lengths) > 10
@@ -95,32 +95,32 @@ async def test_items_of_a_key_that_was_not_seen_go_one_by_one_until_it_was() -> 
 
 async def test_a_message_carries_so_many_bytes_and_no_more() -> None:
     pool, process, _ = occupied()
-    pool.submit(Caller(*(bytes((n,)) * 400 * KIB for n in range(7))).items)
+    pool.submit(Caller(*(bytes((n,)) * 400 * KIB for n in range(7))).runs)
     messages = [message for message in process.answer_all() if message != [b"before"]]
     assert all(sum(map(len, message[:-1])) < MESSAGE_BYTES for message in messages)
     assert [len(message) for message in messages] == [3, 3, 1]
 
 
-async def test_work_is_shared_evenly_among_sessions() -> None:
+async def test_a_message_has_work_for_all_sessions_of_a_signer() -> None:
     pool, process, _ = occupied(sessions=4)
-    pool.submit(Caller(*[b"x"] * 40).items)
+    pool.submit(Caller(*[b"x"] * 40).runs)
     process.answer()
-    assert len(process.unanswered[-1].items) == 10
+    assert len(payloads(process.unanswered[-1])) == 40
 
 
 async def test_two_signers_share_what_comes() -> None:
     pool, first, _ = with_signer()
     second = FakeProcess()
     pool.join(second)
-    pool.submit(Caller(*[b"x"] * 100).items)
+    pool.submit(Caller(*[b"x"] * 100).runs)
     assert [len(process.unanswered) for process in (first, second)] == [2, 2]
 
 
 async def test_a_big_batch_does_not_starve_a_small_one() -> None:
     pool, process, _ = with_signer()
     big, small = Caller(*[b"big"] * 5000), Caller(b"small")
-    pool.submit(big.items)
-    pool.submit(small.items)
+    pool.submit(big.runs)
+    pool.submit(small.runs)
     messages = process.answer_all()
     turn = next(n for n, message in enumerate(messages) if b"small" in message)
     assert turn <= 3
@@ -130,7 +130,7 @@ async def test_a_big_batch_does_not_starve_a_small_one() -> None:
 async def test_big_batches_take_turns() -> None:
     pool, process, _ = occupied()
     for name in (b"a", b"b", b"c"):
-        pool.submit(Caller(*[name] * 300).items)
+        pool.submit(Caller(*[name] * 300).runs)
     turns = [message[0] for message in process.answer_all()[2:]]
     assert turns[:6] == [b"a", b"b", b"c"] * 2
 
@@ -138,8 +138,8 @@ async def test_big_batches_take_turns() -> None:
 async def test_items_of_a_batch_that_is_over_are_dropped() -> None:
     pool, process, _ = occupied()
     given_up, kept = Caller(*[b"given up"] * 3), Caller(b"kept")
-    pool.submit(given_up.items)
-    pool.submit(kept.items)
+    pool.submit(given_up.runs)
+    pool.submit(kept.runs)
     assert await given_up.results() == [LATE] * 3
     assert process.answer_all() == [[b"before"], [b"before"], [b"kept"]]
     assert (await kept.results(), pool.waiting) == ([b"signed kept"], 0)
@@ -148,7 +148,7 @@ async def test_items_of_a_batch_that_is_over_are_dropped() -> None:
 async def test_a_signer_that_leaves_costs_no_item_its_signature() -> None:
     pool, _, signer = with_signer()
     caller = Caller(b"a", b"b", b"c")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     assert pool.leave(signer) == 3
     assert pool.waiting == 3
     after = FakeProcess()
@@ -159,11 +159,11 @@ async def test_a_signer_that_leaves_costs_no_item_its_signature() -> None:
 
 async def test_a_suspect_runs_alone() -> None:
     pool, _, signer = with_signer(sessions=4)
-    pool.submit(Caller(b"suspect").items)
+    pool.submit(Caller(b"suspect").runs)
     pool.leave(signer)
     after, bystander = FakeProcess(), Caller(b"bystander")
     pool.join(after)
-    pool.submit(bystander.items)
+    pool.submit(bystander.runs)
     assert [payloads(message) for message in after.unanswered] == [[b"suspect"]]
     after.answer()
     assert [payloads(message) for message in after.unanswered] == [[b"bystander"]]
@@ -172,7 +172,7 @@ async def test_a_suspect_runs_alone() -> None:
 async def test_a_suspect_whose_batch_is_over_is_dropped() -> None:
     pool, _, signer = with_signer()
     caller = Caller(b"suspect")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     pool.leave(signer)
     assert await caller.results() == [LATE]
     after = FakeProcess()
@@ -184,7 +184,7 @@ async def test_a_suspect_waits_for_one_signer_while_the_others_go_on() -> None:
     pool, first, _ = with_signer()
     second, third = FakeProcess(), FakeProcess()
     busy = [pool.join(process) for process in (second, third)]
-    pool.submit(Caller(*[b"x"] * 200, key=SLOW).items)
+    pool.submit(Caller(*[b"x"] * 200, key=SLOW).runs)
     died = payloads(third.unanswered[0])
     assert pool.leave(busy[1]) == 2
     for _ in range(10):
@@ -198,7 +198,7 @@ async def test_a_suspect_waits_for_one_signer_while_the_others_go_on() -> None:
 async def test_an_item_that_kills_again_and_again_gets_a_500_and_the_others_their_signatures() -> None:
     pool, process, signer = with_signer()
     caller = Caller(b"good", b"deadly", b"too")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     deaths = 0
     while process.unanswered:
         if any(b"deadly" in payloads(message) for message in process.unanswered):
@@ -218,8 +218,8 @@ async def test_an_item_that_kills_again_and_again_gets_a_500_and_the_others_thei
 async def test_what_may_have_been_signed_with_a_one_time_key_is_not_signed_again() -> None:
     pool, _, signer = with_signer()
     held, waiting = Caller(*[b"held"] * 2, key=SLOW, once=True), Caller(b"waiting", once=True)
-    pool.submit(held.items)
-    pool.submit(waiting.items)
+    pool.submit(held.runs)
+    pool.submit(waiting.runs)
     pool.leave(signer)
     after = FakeProcess()
     pool.join(after)
@@ -228,12 +228,12 @@ async def test_what_may_have_been_signed_with_a_one_time_key_is_not_signed_again
     assert (await held.results(), await waiting.results()) == ([refusal] * 2, [b"signed waiting"])
 
 
-@pytest.mark.parametrize("late", [Signed(10**6, [b""], [0.0]), None], ids=["unknown id", "wrong length"])
+@pytest.mark.parametrize("late", [Signed(10**6, [[b""]], [0.0]), None], ids=["unknown id", "wrong length"])
 async def test_a_signer_that_answers_what_it_was_not_asked_is_killed(late: Signed | None) -> None:
     pool, process, signer = with_signer()
     caller = Caller(b"a", b"b")
-    pool.submit(caller.items)
-    process.hear(late or Signed(process.unanswered[0].id, [b"one"], [0.0]))
+    pool.submit(caller.runs)
+    process.hear(late or Signed(process.unanswered[0].id, [[b"one"]], [0.0]))
     assert process.killed
     assert pool.leave(signer) == 2
     after = FakeProcess()
@@ -244,19 +244,19 @@ async def test_a_signer_that_answers_what_it_was_not_asked_is_killed(late: Signe
 
 async def test_a_message_is_answered_once() -> None:
     pool, process, _ = with_signer()
-    pool.submit(Caller(b"a").items)
+    pool.submit(Caller(b"a").runs)
     message = process.answer()
     assert not process.killed
-    process.hear(Signed(message.id, [b"again"], [0.0]))
+    process.hear(Signed(message.id, [[b"again"]], [0.0]))
     assert process.killed
 
 
 async def test_a_message_that_cannot_be_encoded_fails_its_items_only() -> None:
     pool, process, _ = with_signer()
     odd, fine = Caller(b"odd"), Caller(b"fine")
-    odd.items[0].work = Work(Operation(FAST, replace(PARAMS, hash_alg="\ud800")))
-    pool.submit(odd.items)
-    pool.submit(fine.items)
+    odd.runs[0].work = Work(Operation(FAST, replace(PARAMS, hash_alg="\ud800")))
+    pool.submit(odd.runs)
+    pool.submit(fine.runs)
     process.answer_all()
     assert await odd.results() == [Failure(500, "it cannot be carried to a signer")]
     assert (await fine.results(), pool.waiting) == ([b"signed fine"], 0)
@@ -264,13 +264,13 @@ async def test_a_message_that_cannot_be_encoded_fails_its_items_only() -> None:
 
 async def test_giving_up_refuses_what_waits_and_what_comes() -> None:
     pool, process, signer = occupied()
-    pool.submit(Caller(b"suspect", key=SLOW).items)
+    pool.submit(Caller(b"suspect", key=SLOW).runs)
     pool.leave(signer)
     waits, comes = Caller(b"waits", b"too"), Caller(b"comes")
-    pool.submit(waits.items)
+    pool.submit(waits.runs)
     assert pool.waiting == 5
     pool.give_up("the PIN was refused")
-    pool.submit(comes.items)
+    pool.submit(comes.runs)
     refusal = Failure(503, "the PIN was refused")
     assert (await waits.results(), await comes.results()) == ([refusal] * 2, [refusal])
     assert (pool.fault, pool.waiting) == ("the PIN was refused", 0)
@@ -280,7 +280,7 @@ async def test_giving_up_refuses_what_waits_and_what_comes() -> None:
 async def test_what_is_in_hand_when_the_pool_gives_up_is_still_answered() -> None:
     pool, process, _ = with_signer()
     caller = Caller(b"a")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     pool.give_up("the PIN was refused")
     process.answer_all()
     assert await caller.results() == [b"signed a"]
@@ -289,7 +289,7 @@ async def test_what_is_in_hand_when_the_pool_gives_up_is_still_answered() -> Non
 async def test_what_a_last_signer_leaves_behind_is_refused_once_the_pool_gave_up() -> None:
     pool, _, signer = with_signer()
     caller = Caller(b"a")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     pool.give_up("the PIN was refused")
     pool.leave(signer)
     assert (await caller.results(), pool.waiting) == ([Failure(503, "the PIN was refused")], 0)
@@ -366,7 +366,7 @@ async def test_a_key_that_nobody_waits_for_any_more_does_no_harm() -> None:
     pool.leave(signer)
     after = FakeProcess()
     pool.join(after)
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     after.answer_all()
     assert await caller.results() == [b"signed a"]
 
@@ -375,7 +375,7 @@ async def test_a_session_that_makes_a_key_gets_nothing_else() -> None:
     pool, process, _ = with_signer()
     task, told = await ordered(pool, process)
     caller = Caller(b"a")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     assert not process.unanswered
     process.hear(Made(told.id, BLOB))
     process.answer_all()
@@ -384,7 +384,7 @@ async def test_a_session_that_makes_a_key_gets_nothing_else() -> None:
 
 async def test_a_suspect_does_not_run_where_a_key_is_being_made() -> None:
     pool, _, signer = with_signer()
-    pool.submit(Caller(b"suspect").items)
+    pool.submit(Caller(b"suspect").runs)
     other = FakeProcess()
     pool.join(other)
     task, told = await ordered(pool, other)
@@ -406,7 +406,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_signer_that_is_at_one_message_for_too_long_hangs(clock: list[float]) -> None:
     async def scenario() -> None:
         pool, process, signer = with_signer()
-        pool.submit(Caller(b"a", key=SLOW).items)
+        pool.submit(Caller(b"a", key=SLOW).runs)
         clock[0] += 20 + 10 * SECONDS[SLOW]
         assert pool.overdue(20.0) == []
         clock[0] += 0.1
@@ -423,7 +423,7 @@ def test_a_signer_that_is_at_making_a_key_for_too_long_hangs(clock: list[float])
         task, _ = await ordered(pool, process)
         task.cancel()  # the request's time was up
         await asyncio.gather(task, return_exceptions=True)
-        pool.submit(Caller(b"a").items)
+        pool.submit(Caller(b"a").runs)
         clock[0] += 100
         assert pool.overdue(20.0) == [signer]
 
@@ -447,8 +447,8 @@ async def test_types_that_callers_make_up_are_not_remembered() -> None:
     pool, process, _ = with_signer()
     for n in range(2000):
         caller = Caller(b"a")
-        caller.items[0].work = Work(Operation(b"key", PARAMS, Source.INLINE, f"made up {n}"))
-        pool.submit(caller.items)
+        caller.runs[0].work = Work(Operation(b"key", PARAMS, Source.INLINE, f"made up {n}"))
+        pool.submit(caller.runs)
         process.answer_all()
     assert len(pool._costs._seconds) < 1000
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hsmgate.gateway.batch import Batch, Item, Work
+from hsmgate.gateway.batch import Batch, Run, Work
 from hsmgate.gateway.pool import AWAY_AT_MOST_SECONDS, DISTRUST_SECONDS, TokenPool
 from hsmgate.gateway.signers import WORN_AFTER_OBJECTS, Signer
 from hsmgate.ipc.messages import Distrust, Failure, Keys, ListKeys, Operation, Source
@@ -32,16 +32,16 @@ def on_both(caller: Caller, *pools: TokenPool) -> Caller:
     places: list[tuple[TokenPool, Work]] = []
     for number, pool in enumerate(pools):
         places.append((pool, Work(Operation(b"key %d" % number, PARAMS), places)))
-    for item in caller.items:
-        item.work = places[0][1]
+    for run in caller.runs:
+        run.work = places[0][1]
     return caller
 
 
 async def test_a_wrong_signature_is_not_returned_and_its_item_runs_again_elsewhere() -> None:
     pool, process, signer = with_signer()
     caller = Caller(b"a", b"b", b"c")
-    pool.submit(caller.items)
-    process.hear(Distrust(process.unanswered[0].id, 1))
+    pool.submit(caller.runs)
+    process.hear(Distrust(process.unanswered[0].id, 0, 1))
     assert process.killed
     assert (pool.leave(signer), pool.waiting) == (3, 3)
     after = FakeProcess()
@@ -53,10 +53,10 @@ async def test_a_wrong_signature_is_not_returned_and_its_item_runs_again_elsewhe
 async def test_a_key_whose_signatures_are_wrong_again_is_left_alone_for_a_while(clock: list[float]) -> None:
     pool, process, signer = with_signer()
     bad, good = Caller(b"bad", key=SLOW), Caller(b"good")
-    pool.submit([*bad.items, *good.items])
+    pool.submit([*bad.runs, *good.runs])
     for _ in range(2):
         message = next(message for message in process.unanswered if b"bad" in payloads(message))
-        process.hear(Distrust(message.id, payloads(message).index(b"bad")))
+        process.hear(Distrust(message.id, [part.payloads[0] for part in message.parts].index(b"bad"), 0))
         pool.leave(signer)
         process = FakeProcess()
         signer = pool.join(process)
@@ -64,38 +64,38 @@ async def test_a_key_whose_signatures_are_wrong_again_is_left_alone_for_a_while(
     assert await bad.results() == [WRONG]
     assert await good.results() == [b"signed good"]
     again = Caller(b"again", key=SLOW)
-    pool.submit(again.items)
+    pool.submit(again.runs)
     assert (await again.results(), process.unanswered) == ([WRONG], [])
     clock[0] += DISTRUST_SECONDS + 1
-    pool.submit(Caller(b"later", key=SLOW).items)
+    pool.submit(Caller(b"later", key=SLOW).runs)
     assert [payloads(message) for message in process.unanswered] == [[b"later"]]
 
 
 async def test_a_signer_that_was_distrusted_gets_nothing_more() -> None:
     pool, process, _ = with_signer()
-    pool.submit(Caller(b"a").items)
-    process.hear(Distrust(process.unanswered[0].id, 0))
-    pool.submit(Caller(b"b").items)
+    pool.submit(Caller(b"a").runs)
+    process.hear(Distrust(process.unanswered[0].id, 0, 0))
+    pool.submit(Caller(b"b").runs)
     assert [payloads(message) for message in process.unanswered] == [[b"a"]]
 
 
 async def test_what_a_dead_token_leaves_behind_is_signed_by_its_twin() -> None:
     (first, _, signer), (second, process, _) = twins()
     in_hand, waiting = (on_both(Caller(*[name] * 3, key=SLOW), first, second) for name in (b"in hand", b"waiting"))
-    first.submit(in_hand.items)
-    first.submit(waiting.items)
+    first.submit(in_hand.runs)
+    first.submit(waiting.runs)
     first.leave(signer)
     process.answer_all()
     assert first.waiting == second.waiting == 0
     assert await in_hand.results() == [b"signed in hand"] * 3
     assert await waiting.results() == [b"signed waiting"] * 3
-    assert all(item.work.operation.key == b"key 1" for item in (*in_hand.items, *waiting.items))
+    assert all(run.work.operation.key == b"key 1" for run in waiting.runs)
 
 
 async def test_what_comes_for_a_token_without_signers_goes_to_its_twin() -> None:
     away, (twin, process, _) = new_pool(), with_signer()
     caller = on_both(Caller(b"a"), away, twin)
-    away.submit(caller.items)
+    away.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a"]
 
@@ -103,8 +103,8 @@ async def test_what_comes_for_a_token_without_signers_goes_to_its_twin() -> None
 async def test_a_key_that_one_token_signs_wrongly_is_signed_by_its_twin() -> None:
     (first, process, signer), (second, other, _) = twins()
     caller = on_both(Caller(b"a"), first, second)
-    first.submit(caller.items)
-    process.hear(Distrust(process.unanswered[0].id, 0))
+    first.submit(caller.runs)
+    process.hear(Distrust(process.unanswered[0].id, 0, 0))
     first.leave(signer)
     other.answer_all()
     assert await caller.results() == [b"signed a"]
@@ -113,12 +113,12 @@ async def test_a_key_that_one_token_signs_wrongly_is_signed_by_its_twin() -> Non
 async def test_a_key_that_every_token_signs_wrongly_is_an_error() -> None:
     pools = [with_signer(), with_signer()]
     caller = on_both(Caller(b"a"), *(pool for pool, _, _ in pools))
-    pools[0][0].submit(caller.items)
+    pools[0][0].submit(caller.runs)
     wrong = 0
     while any(process.unanswered for _, process, _ in pools):
         at = next(n for n, (_, process, _) in enumerate(pools) if process.unanswered)
         pool, process, signer = pools[at]
-        process.hear(Distrust(process.unanswered[0].id, 0))
+        process.hear(Distrust(process.unanswered[0].id, 0, 0))
         pool.leave(signer)
         successor = FakeProcess()
         pools[at] = pool, successor, pool.join(successor)
@@ -131,18 +131,18 @@ async def test_items_wait_for_a_token_that_is_away_and_not_for_ever(clock: list[
     pool, _, signer = with_signer()
     pool.leave(signer)
     waits = Caller(b"waits")
-    pool.submit(waits.items)
+    pool.submit(waits.runs)
     clock[0] += AWAY_AT_MOST_SECONDS - 0.1
     pool.let_go()
     assert pool.waiting == 1
     clock[0] += 0.2
     pool.let_go()
     comes = Caller(b"comes")
-    pool.submit(comes.items)
+    pool.submit(comes.runs)
     assert (await waits.results(), await comes.results(), pool.waiting) == ([AWAY], [AWAY], 0)
     back, process = Caller(b"back"), FakeProcess()
     pool.join(process)
-    pool.submit(back.items)
+    pool.submit(back.runs)
     process.answer_all()
     assert await back.results() == [b"signed back"]
 
@@ -151,7 +151,7 @@ async def test_a_refused_pin_stops_nothing_while_a_signer_works() -> None:
     pool, process, _ = with_signer()
     pool.give_up("the PIN was refused")
     caller = Caller(b"a")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a"]
 
@@ -160,11 +160,11 @@ async def test_a_worn_signer_retires_when_it_has_nothing_left() -> None:
     pool, process, signer = with_signer()
     signer.note_brought(WORN_AFTER_OBJECTS)
     caller = Caller(b"a", b"b")
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     successor = FakeProcess()
     pool.join(successor)
     pool.retire_worn()
-    pool.submit(Caller(b"c").items)
+    pool.submit(Caller(b"c").runs)
     assert [payloads(message) for message in successor.unanswered] == [[b"c"]]
     assert not signer.emptied.is_set()
     process.answer_all()
@@ -174,11 +174,13 @@ async def test_a_worn_signer_retires_when_it_has_nothing_left() -> None:
 
 async def test_only_keys_that_callers_bring_wear_a_signer() -> None:
     pool, process, signer = with_signer()
-    pool.submit(Caller(*[b"x"] * 10).items)
+    pool.submit(Caller(*[b"x"] * 10).runs)
     process.answer_all()
     assert signer._brought == 0
     batch = Batch(10, 60.0)
-    pool.submit(Item(batch, n, Work(Operation(b"key %d" % n, PARAMS, Source.INLINE, "EC")), b"x") for n in range(10))
+    pool.submit(
+        Run(batch, Work(Operation(b"key %d" % n, PARAMS, Source.INLINE, "EC")), [n], [b"x"], []) for n in range(10)
+    )
     process.answer_all()
     assert signer._brought == 10
 
@@ -197,5 +199,5 @@ async def test_a_signer_that_does_not_give_its_keys_hangs() -> None:
 async def test_a_message_says_until_when_somebody_waits() -> None:
     pool, process, _ = with_signer()
     caller = Caller(b"a", key=FAST)
-    pool.submit(caller.items)
+    pool.submit(caller.runs)
     assert process.unanswered[0].deadline == caller.batch.deadline

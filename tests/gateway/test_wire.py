@@ -23,7 +23,7 @@ from hsmgate.gateway.wire import (
     write_answer,
     write_body,
 )
-from hsmgate.ipc.messages import Failure, Operation, Sign, encode
+from hsmgate.ipc.messages import Failure, Operation, Part, Sign, encode
 
 KID = "0a1b2c3d-0000-4000-8000-000000000001"
 GOOD = {"key": {"kid": KID}, "hash_alg": "SHA256", "data": "aGk="}
@@ -207,7 +207,7 @@ def test_what_an_item_asks_for_can_be_sent_to_a_signer(item: Any) -> None:
     if isinstance(read, SignItem):
         with contextlib.suppress(ItemError):
             operation = Operation(b"", read.params())
-            encode(Sign(0, [operation], [(0, read.payload(), b"")], 0.0))
+            encode(Sign(0, [Part(operation, [read.payload()], [])], 0.0))
 
 
 @pytest.mark.parametrize("extra", ["1" * 5000, '"\xff"'], ids=["long number", "not UTF-8"])

@@ -24,6 +24,7 @@ from hsmgate.ipc.messages import (
     OpenFailed,
     OpenFault,
     Operation,
+    Part,
     Sign,
     Signed,
     SlotReport,
@@ -46,7 +47,11 @@ BROUGHT = [Operation(b"value", BARE, Source.INLINE, "EC"), Operation(b"blob", BA
 TO_SIGNER: list[ToSigner] = [
     OPEN,
     Open("module.so", "", "pkcs11:token=a", "1234", 1, ABLE),
-    Sign(1, [Operation(b"r" * 16, FULL), *BROUGHT], [(1, b"", b""), (0, b"\xff", b""), (2, b"", b"signature")], 1.5),
+    Sign(
+        1,
+        [Part(Operation(b"r" * 16, FULL), [b"", b"\xff"], []), *(Part(op, [b""], [b"signature"]) for op in BROUGHT)],
+        1.5,
+    ),
     Generate(2, "app", KeyType.EC, "NistP256", 256, ["SIGN"], 2**31),
     DeriveSecret(3, "session tokens", True),
     ListKeys(),
@@ -54,8 +59,8 @@ TO_SIGNER: list[ToSigner] = [
 FROM_SIGNER: list[FromSigner] = [
     Opened("lib 1.0", [SLOT], ABLE, KEYS),
     OpenFailed(OpenFault.PIN, "the PIN is wrong"),
-    Distrust(2, 7),
-    Signed(2**40, [b"signature", Failure(400, "hash: missing"), b""], [0.1, 0.0]),
+    Distrust(2, 0, 7),
+    Signed(2**40, [[b"signature", Failure(400, "hash: missing")], [b"", True]], [0.1, 0.0]),
     Made(2, b"blob"),
     Made(2**40, Failure(422, "transient: no")),
     KEYS,
@@ -109,6 +114,6 @@ def test_an_open_does_not_show_its_pin() -> None:
 
 def test_an_operation_does_not_show_a_key_that_a_caller_brought() -> None:
     for operation in BROUGHT:
-        sign = Sign(1, [operation], [], 0.0)
+        sign = Sign(1, [Part(operation, [], [])], 0.0)
         assert operation.source in f"{sign}"
         assert operation.key.decode() not in f"{operation} {operation!r} {sign} {[sign]}"

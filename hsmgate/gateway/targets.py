@@ -1,0 +1,126 @@
+"""What an item means: a key, what to do with it, and every token that can."""
+
+from collections.abc import Mapping, Sequence
+
+from hsmgate.domain.envelope import Blob
+from hsmgate.domain.model import ONE_TIME, KeyNotes, SignParams
+from hsmgate.errors import NotPermitted
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.batch import Work
+from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.wire import Descriptor, SignItem, VerifyItem
+from hsmgate.ipc.messages import Action, Operation, Source
+
+REMEMBERED_AT_MOST = 10_000
+"""Targets; callers choose what they ask for (`context` is one's own), so there must be an end."""
+
+Place = tuple[TokenPool, Work]
+
+
+class Target:
+    """A key and what to do with it.
+
+    kid: None for a key that the caller brought.
+    places: the tokens that can do it, never none.
+    place: the only one, where there is only one.
+    """
+
+    __slots__ = ("kid", "place", "places")
+
+    def __init__(self, kid: str | None, places: list[Place]) -> None:
+        self.kid = kid
+        self.places = places
+        self.place = places[0] if len(places) == 1 else None
+
+    def least_busy(self, to_come: Mapping[TokenPool, int]) -> Place:
+        """The place with the least to do for each of its sessions, what is to come for it included."""
+
+        def burden(place: Place) -> tuple[bool, float]:
+            down, load = place[0].burden()
+            return down, load + to_come.get(place[0], 0) / max(1, place[0].parallel)
+
+        return min(self.places, key=burden)
+
+
+class Targets:
+    """Finds out what items mean, and remembers it for as long as the keys stay the same."""
+
+    def __init__(self, keyring: Keyring, pools: Sequence[TokenPool]) -> None:
+        self._keyring = keyring
+        self._pools = pools
+        self._known: dict[tuple[object, ...], Target] = {}
+        self._version = keyring.version
+
+    def of(self, item: SignItem, app: App, brought: dict[object, Target]) -> Target:
+        """The target of an item whose bytes are then `data` or `hash`. Raises ItemError.
+
+        brought: where to remember keys that callers bring, for as long as they are wanted.
+        """
+        likeness = app.id, item.likeness()
+        if self._version != self._keyring.version or len(self._known) >= REMEMBERED_AT_MOST:
+            self._known.clear()
+            self._version = self._keyring.version
+        target = self._known.get(likeness)
+        if target is None:
+            key = likeness, item.brought()
+            target = brought.get(key) or self._read(item, app)
+            if target.kid is None:
+                brought[key] = target
+            else:
+                self._known[likeness] = target
+        if isinstance(item, VerifyItem):
+            item.to_verify()
+        return target
+
+    def _read(self, item: SignItem, app: App) -> Target:
+        descriptor = item.descriptor()
+        item.payload()
+        params = item.params()
+        action = Action.VERIFY if isinstance(item, VerifyItem) else Action.SIGN
+        check_may(app, action, f"this app may not {action}")
+        return self._find(descriptor, params, action, app)
+
+    def _find(self, descriptor: Descriptor, params: SignParams, action: Action, app: App) -> "Target":
+        """What is meant by an item, and every token that can do it. Raises ItemError."""
+        if descriptor.inline is not None:
+            check_may(app, "inline", "key.inline: this app may not bring its own keys")
+            value, obj_type = descriptor.inline.read()
+            operation = Operation(value, params, Source.INLINE, obj_type, action=action)
+            return _anywhere(operation, [pool for pool in self._pools if pool.takes_inline(obj_type)] or self._pools)
+        if descriptor.transient_key is not None:
+            check_may(app, "transient", "key.transient_key: this app may not use transient keys")
+            blob = descriptor.transient_key
+            key_id = Blob.read(blob).key_id
+            operation = Operation(blob, params, Source.TRANSIENT, owner=app.id, action=action)
+            return _anywhere(operation, [pool for pool in self._pools if pool.has_wrapping_key(key_id)] or self._pools)
+        if descriptor.kid is not None:
+            sobject = self._keyring.by_kid(descriptor.kid, app)
+        else:
+            sobject = self._keyring.by_name(descriptor.name or "", app)
+        _check_notes(sobject.info.notes, action)
+        once = sobject.info.type in ONE_TIME
+        places: list[Place] = []
+        for route in sobject.routes:
+            places.append((route.pool, Work(Operation(route.ref, params, action=action), places, once=once)))
+        return Target(sobject.info.kid, places)
+
+
+def _anywhere(operation: Operation, pools: Sequence[TokenPool]) -> Target:
+    places: list[Place] = []
+    work = Work(operation, places)
+    places.extend((pool, work) for pool in pools)
+    return Target(None, places)
+
+
+def _check_notes(notes: KeyNotes, action: Action) -> None:
+    if not notes.enabled:
+        raise NotPermitted("key: it is disabled")
+    if notes.operations is not None and action.upper() not in notes.operations:
+        raise NotPermitted(f"key: its key_ops do not allow {action.upper()}")
+
+
+def check_may(app: App, operation: str, text: str) -> None:
+    """Raise NotPermitted unless the app has that operation."""
+    if operation not in app.grant.operations:
+        raise NotPermitted(text)
