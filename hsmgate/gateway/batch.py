@@ -57,7 +57,7 @@ class Batch:
 
     async def wait(self, late: Callable[[], ItemError]) -> Sequence[Result]:
         """All results, in order. Places that are empty when the time is up get `late()`; work on them is in vain."""
-        alarm = asyncio.get_running_loop().call_later(self.deadline - time.monotonic(), self._time_is_up)
+        alarm = asyncio.get_running_loop().call_later(self.deadline - time.monotonic(), self.give_up)
         try:
             if self._left:
                 await self._done
@@ -69,7 +69,8 @@ class Batch:
         too_late = failure(late())
         return [too_late if result is None else result for result in self._results]
 
-    def _time_is_up(self) -> None:
+    def give_up(self) -> None:
+        """Wait no longer for what is not done."""
         if not self._done.done():
             self._done.set_result(None)
 

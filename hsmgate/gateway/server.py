@@ -20,7 +20,10 @@ from hsmgate.gateway.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 LAST_SECONDS = 1.0
-"""For what is still in flight when the time to drain is up: to be cancelled in good order."""
+"""For what is still in flight when the time to drain is up: its errors are sent, the rest is cut off."""
+
+LINGER_SECONDS = 2.0
+"""For who is still sending when it has its answer, to see it before the connection ends."""
 
 KEEPALIVE_SECONDS = 120.0
 """Clients that do not retry a POST want the server to be the last to hang up."""
@@ -41,6 +44,7 @@ async def serve(config: Config, listen: str) -> None:
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=LAST_SECONDS,
+            lingering_time=LINGER_SECONDS,
             handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
         await runner.setup()
@@ -54,6 +58,8 @@ async def serve(config: Config, listen: str) -> None:
             watch.cancel()
             await asyncio.gather(*(site.stop() for site in runner.sites))
             await app[CONNECTIONS].drain(config.server.drain_timeout)
+            signer.stop()
+            await app[CONNECTIONS].drain(LAST_SECONDS)
         finally:
             await runner.cleanup()
 

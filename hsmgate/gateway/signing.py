@@ -23,6 +23,8 @@ class BatchSigner:
         self._pools = pools
         self._targets = Targets(keyring, pools)
         self._server = server
+        self._open: set[Batch] = set()
+        self._stopping = False
 
     @property
     def pools(self) -> Sequence[TokenPool]:
@@ -73,7 +75,17 @@ class BatchSigner:
                 run.signatures.append(item.to_verify())
         for pool, pool_runs in runs.items():
             pool.submit(pool_runs.values())
-        return kids, await batch.wait(lambda: self._late(runs))
+        self._open.add(batch)
+        try:
+            return kids, await batch.wait(lambda: self._late(runs))
+        finally:
+            self._open.discard(batch)
+
+    def stop(self) -> None:
+        """Answer what is still open, with an error where there is no result yet."""
+        self._stopping = True
+        for batch in self._open:
+            batch.give_up()
 
     async def manage(self, pool: TokenPool, order: Manage) -> None:
         """Change the keys of a token. Raises ItemError."""
@@ -96,6 +108,8 @@ class BatchSigner:
 
     def _late(self, pools: Iterable[TokenPool]) -> ItemError:
         seconds = self._server.request_timeout
+        if self._stopping:
+            return NoSigner("the gateway was stopped before it was signed; try again")
         if any(pool.signers for pool in pools):
             return DeadlinePassed(f"not signed within {seconds:g} s")
         return NoSigner(f"no signer could be had within {seconds:g} s")

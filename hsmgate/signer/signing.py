@@ -190,9 +190,11 @@ class Signing:
             raise TokenLost(f"{error}, and the token cannot sign at all") from error
         if error.ckr in RECONNECTED:
             self._token.distrust_handles(generation)
-        elif failure is Class.KEY_GONE:
+        elif failure is not Class.BUSY:
             self._token.read_keys_if_old()
-        if tries >= TRIES.get(failure, 1) or (error.function == "C_Sign" and self._is_once(operation)):
+        # The handle may have come to mean another key, which a refusal is then about.
+        worth = 2 if generation != self._token.generation else TRIES.get(failure, 1)
+        if tries >= worth or (error.function == "C_Sign" and self._is_once(operation)):
             if error.function in _BRINGING:
                 raise refused(f"key.{operation.source}", error) from error
             raise _item_error(error) from error

@@ -100,7 +100,10 @@ class Token:
             return self._read_keys()
 
     def read_keys_if_old(self) -> None:
-        """Read the key table again, unless that was done just now. Raises TokenLost."""
+        """Read the key table again, unless that was done just now. Raises TokenLost.
+
+        It begins a new generation where handles have changed.
+        """
         with self._refresh:
             if time.monotonic() - self._read_at >= self._listed.seconds / REFRESH_SHARE:
                 self._read_keys_or_end()
