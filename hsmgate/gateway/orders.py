@@ -62,7 +62,7 @@ class Orders:
 
     async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
         ready = [signer for signer in self._signers if not signer.retiring]
-        signer = max(ready, key=lambda signer: (not signer.alone, signer.room), default=None)
+        signer = min(ready, key=lambda signer: (signer.alone, len(signer.asked), signer.items_in_hand), default=None)
         if signer is None:
             raise NoSigner("no signer is ready")
         asked = Asked(asyncio.get_running_loop().create_future())

@@ -16,7 +16,7 @@ from hsmgate.domain.ckm import WRAPPING_MECHANISMS
 from hsmgate.errors import FrameError, ItemError, NoSigner, TokenFailed
 from hsmgate.gateway.batch import Run, Work, failure
 from hsmgate.gateway.orders import Orders
-from hsmgate.gateway.queue import Costs, WaitingItems
+from hsmgate.gateway.queue import Costs, Lane, WaitingItems
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Message, Signer
 from hsmgate.ipc.messages import Distrust, FromSigner, Keys, Made, Part, Sign, Signed, Source
@@ -31,6 +31,9 @@ WRONG_AT_MOST = 2
 
 DISTRUST_SECONDS = 10.0
 """For how long a key whose signatures do not verify is left alone: each of them costs a signer."""
+
+PIECE_SECONDS = 0.001
+"""For how long a session goes on with a message before it looks for something more urgent."""
 
 AWAY_AT_MOST_SECONDS = 3.0
 """For how long items wait for a token that has no signer; after that they are refused at once until it has one."""
@@ -263,29 +266,40 @@ class TokenPool:
                     self._send(idle, [waiting.suspects.popleft()], alone=True)
                     continue
                 takers = takers[1:]  # the first is left to become idle
-            signer = max(takers, key=lambda signer: signer.room, default=None)
-            if signer is None or signer.room <= 0 or not waiting.ordinary:
+            if not any(self._send_from(lane, takers) for lane in (waiting.express, waiting.ordinary)):
                 return
-            self._send(signer, waiting.take(len(self.signers), self._sessions), alone=False)
 
-    def _send(self, signer: Signer, runs: list[Run], *, alone: bool) -> None:
+    def _send_from(self, lane: Lane, takers: list[Signer]) -> bool:
+        """Send a message from a lane. Whether there was something to send and someone to take it."""
+        express = lane is self._waiting.express
+        signer = max(takers, key=lambda signer: signer.room(express=express), default=None)
+        if not lane or signer is None or signer.room(express=express) <= 0:
+            return False
+        self._send(signer, lane.take(len(self.signers), self._sessions), express=express)
+        return True
+
+    def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
         runs = [run for run in runs if not run.batch.over]
         if not runs:
             return
         number = next(self._ids)
-        parts = [Part(run.work.operation, run.payloads, run.signatures) for run in runs]
+        parts = [Part(run.work.operation, run.payloads, run.signatures, self._at_once(run)) for run in runs]
         deadline = max(run.batch.deadline for run in runs)
         try:
-            signer.process.send(Sign(number, parts, deadline))
+            signer.process.send(Sign(number, parts, deadline, express))
         except (FrameError, ValueError):
             for run in runs:
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")))
             return
         expected = sum(len(run) * self._costs.of(run.work) for run in runs)
-        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions))
+        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions), express)
         signer.alone = alone
         signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
         signer.mark_started()
+
+    def _at_once(self, run: Run) -> int:
+        """How many items a session does before it looks for something more urgent."""
+        return max(1, int(PIECE_SECONDS / self._costs.of(run.work)))
 
 
 def _may_run_again(run: Run) -> bool:

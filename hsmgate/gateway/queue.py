@@ -16,6 +16,10 @@ from hsmgate.ipc.frames import KIB
 MESSAGE_SECONDS = 0.005
 SHORTEST_MESSAGE_SECONDS = 0.0005
 MESSAGE_BYTES = 1024 * KIB
+
+EXPRESS_SECONDS = 0.001
+"""A batch that is expected to take no longer goes by express: to it, waiting for long ones is most of its time."""
+
 UNKNOWN_ITEM_SECONDS = 0.005
 """What an item is taken to cost until its key was seen."""
 
@@ -39,28 +43,20 @@ class Costs:
         """An item took so long."""
         if len(self._seconds) > COSTS_AT_MOST:
             self._seconds.clear()
+        seconds = max(seconds, SHORTEST_ITEM_SECONDS)
         self._seconds[work.cost_key] = (self._seconds.get(work.cost_key, seconds) + seconds) / 2
 
 
-class WaitingItems:
-    """Items in the order in which they will be sent: runs, a queue of them for each batch, and the batches take turns.
-
-    suspects: items that a signer died with; each runs alone.
-    """
+class Lane:
+    """Runs in the order in which they will be sent: a queue for each batch, and the batches take turns."""
 
     def __init__(self, costs: Costs) -> None:
-        self.suspects: deque[Run] = deque()
         self._turns: deque[deque[Run]] = deque()
         self._costs = costs
         self._count = 0
 
     def __len__(self) -> int:
-        return self._count + len(self.suspects)
-
-    @property
-    def ordinary(self) -> bool:
-        """Whether there are items that need not run alone."""
-        return bool(self._turns)
+        return self._count
 
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""
@@ -77,10 +73,8 @@ class WaitingItems:
     def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
         """Keep, of each batch, the runs that `keep` gives back."""
         turns, self._turns, self._count = self._turns, deque(), 0
-        suspects, self.suspects = self.suspects, deque()
         for turn in turns:
             self.add(keep([*turn]))
-        self.suspects.extend(keep([*suspects]))
 
     def take(self, signers: int, sessions: int) -> list[Run]:
         """The items of the next message: those of the batch whose turn it is, then of the next, until it is enough.
@@ -98,7 +92,7 @@ class WaitingItems:
             run = self._turns[0].popleft()
             self._count -= len(run)
             if not run.batch.over:
-                cost = max(self._costs.of(run.work), SHORTEST_ITEM_SECONDS)
+                cost = self._costs.of(run.work)
                 enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
                 fit = min(enough, math.ceil((budget - seconds) / cost), _that_fit(run, MESSAGE_BYTES - size))
                 if fit < len(run):
@@ -114,6 +108,39 @@ class WaitingItems:
         if self._turns and taken and self._turns[0][0].batch is taken[-1].batch:
             self._turns.rotate(-1)  # it had its turn
         return taken
+
+
+class WaitingItems:
+    """All that waits: short batches in a lane of their own, so that they need not queue behind long ones.
+
+    suspects: items that a signer died with; each runs alone.
+    """
+
+    def __init__(self, costs: Costs) -> None:
+        self.suspects: deque[Run] = deque()
+        self.express = Lane(costs)
+        self.ordinary = Lane(costs)
+        self._costs = costs
+
+    def __len__(self) -> int:
+        return len(self.express) + len(self.ordinary) + len(self.suspects)
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Let these items of one batch wait."""
+        runs = [*runs]
+        short = sum(len(run) * self._costs.of(run.work) for run in runs) <= EXPRESS_SECONDS
+        (self.express if short else self.ordinary).add(runs)
+
+    def add_first(self, run: Run) -> None:
+        """Let these items wait no longer than they have already."""
+        self.ordinary.add_first(run)
+
+    def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
+        """Keep, of each batch, the runs that `keep` gives back."""
+        suspects, self.suspects = self.suspects, deque()
+        for lane in (self.express, self.ordinary):
+            lane.sift(keep)
+        self.suspects.extend(keep([*suspects]))
 
 
 def _that_fit(run: Run, size: int) -> int:

@@ -9,7 +9,7 @@ from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.ipc.messages import Failure
 
 MESSAGES_AT_MOST = 2
-"""One that its sessions work on and one that is there when it is done."""
+"""Of each lane: one that its sessions work on and one that is there when it is done."""
 
 WORN_AFTER_OBJECTS = 100_000
 """Keys that callers brought, after which a signer is replaced: modules keep a little of each until they end."""
@@ -20,11 +20,13 @@ class Message:
     """A message in flight.
 
     expected_seconds: for all its items on all the sessions.
+    express: whether it goes before those that are not.
     started: when a session can have begun with it, by the signer's order of work.
     """
 
     runs: list[Run]
     expected_seconds: float
+    express: bool
     started: float | None = None
 
 
@@ -108,14 +110,13 @@ class Signer:
         """How many items it holds."""
         return sum(len(run) for message in self.in_flight.values() for run in message.runs)
 
-    @property
-    def room(self) -> int:
-        """How many messages it would take now."""
+    def room(self, *, express: bool) -> int:
+        """How many messages of that lane it would take now."""
         if self.alone or self.retiring or self.distrusted:
             return 0
         # Whoever makes a key keeps a session from signing.
         making = MESSAGES_AT_MOST if len(self.asked) >= self.sessions else 0
-        return MESSAGES_AT_MOST - len(self.in_flight) - making
+        return MESSAGES_AT_MOST - sum(message.express is express for message in self.in_flight.values()) - making
 
     def mark_started(self) -> None:
         """Note which message its sessions have got to: the first."""

@@ -121,11 +121,15 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Part(msgspec.Struct, array_like=True):
-    """Items with one operation: their bytes, and for a verification their signatures."""
+    """Items with one operation: their bytes, and for a verification their signatures.
+
+    at_once: how many of them a session does before it looks for something more urgent.
+    """
 
     operation: Operation
     payloads: list[bytes]
     signatures: list[bytes]
+    at_once: int = 1
 
     def __repr__(self) -> str:
         return f"Part({self.operation!r}, {len(self.payloads)} items)"
@@ -135,11 +139,13 @@ class Sign(_Message):
     """Sign or verify items, on as many sessions as there are.
 
     deadline: when nobody waits for them any more, by CLOCK_MONOTONIC, which both ends share.
+    express: go before what is not.
     """
 
     id: int
     parts: list[Part]
     deadline: float
+    express: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

@@ -20,12 +20,9 @@ from msgspec import structs
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
-    DeriveSecret,
     Distrust,
     FromSigner,
-    Generate,
     ListKeys,
-    Manage,
     Open,
     OpenFailed,
     OpenFault,
@@ -35,7 +32,7 @@ from hsmgate.ipc.messages import (
     encode,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.jobs import Job, Piece
+from hsmgate.signer.jobs import Job, Lanes, Piece
 from hsmgate.signer.signing import Signing
 from hsmgate.signer.token import Token, TokenLost
 
@@ -48,10 +45,6 @@ EXIT_DISTRUST = 6
 _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMisconfigured: OpenFault.CONFIG}
 
 log = logging.getLogger("hsmgate.signer")
-
-
-Work = Piece | Generate | DeriveSecret | Manage
-"""What a session's thread does."""
 
 
 class Link:
@@ -88,7 +81,7 @@ def main(fd: int) -> int:
     token = _open(order, link)
     if token is None:
         return EXIT_OPEN_FAILED
-    work: queue.SimpleQueue[Work] = queue.SimpleQueue()
+    work = Lanes()
     listing: queue.SimpleQueue[ListKeys] = queue.SimpleQueue()
     for number in range(order.sessions):
         _start(f"session-{number}", lambda: _sign(token, work, link))
@@ -96,11 +89,11 @@ def main(fd: int) -> int:
     for message in messages:
         if isinstance(message, Sign):
             for piece in Job(message, order.sessions).pieces:
-                work.put(piece)
-        elif isinstance(message, Work):
-            work.put(message)
+                work.put(piece, express=message.express)
         elif isinstance(message, ListKeys):
             listing.put(message)
+        elif not isinstance(message, Open):
+            work.put(message)
     return EXIT_GATEWAY_GONE
 
 
@@ -115,7 +108,7 @@ def _open(order: Open, link: Link) -> Token | None:
         return None
 
 
-def _sign(token: Token, work: "queue.SimpleQueue[Work]", link: Link) -> None:
+def _sign(token: Token, work: Lanes, link: Link) -> None:
     signing = Signing(token)
     while True:
         signing.wait()

@@ -1,10 +1,13 @@
-"""A message cut into pieces for the sessions, and its answer put together by whoever is the last to finish."""
+"""Messages cut into pieces for the sessions, and their answers put together by whoever is the last to finish."""
 
+import math
+import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hsmgate.ipc.messages import Failure, Part, Sign, Signed, Source
+from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Manage, Part, Sign, Signed, Source
 
 PIECES_PER_SESSION = 4
 """So many pieces that no session is idle for long while others still work on the message."""
@@ -24,9 +27,10 @@ class Job:
     def _cut(self, sessions: int) -> Iterator["Piece"]:
         share = sum(len(part.payloads) for part in self.message.parts) / sessions
         for number, part in enumerate(self.message.parts):
-            # A key that a caller brought has to be made an object in every session that signs with it.
-            pieces = PIECES_PER_SESSION if part.operation.source is Source.TOKEN and sessions > 1 else 1
-            size = max(1, round(share / pieces))
+            size = max(1, min(part.at_once, round(share / PIECES_PER_SESSION) if sessions > 1 else part.at_once))
+            if part.operation.source is not Source.TOKEN:
+                # A key that a caller brought has to be made an object for every piece that is signed with it.
+                size = max(1, math.ceil(share))
             for start in range(0, len(part.payloads), size):
                 yield Piece(self, number, part, self._results[number], start, min(start + size, len(part.payloads)))
 
@@ -48,3 +52,36 @@ class Piece:
     results: list[bytes | bool | Failure]
     start: int
     stop: int
+
+
+Work = Piece | Generate | DeriveSecret | Manage
+"""What a session's thread does."""
+
+EXPRESS_IN_A_ROW = 8
+"""After so many pieces of express messages comes one of the others, if there is one."""
+
+
+class Lanes:
+    """Work for the sessions' threads: what is express goes first, but not for ever. Threads may use it together."""
+
+    def __init__(self) -> None:
+        self._express: deque[Work] = deque()
+        self._ordinary: deque[Work] = deque()
+        self._tickets: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for everything that waits in a lane
+        self._in_a_row = 0
+
+    def put(self, work: Work, *, express: bool = False) -> None:
+        """Let it wait for a thread."""
+        (self._express if express else self._ordinary).append(work)
+        self._tickets.put(None)
+
+    def get(self) -> Work:
+        """Wait for something to do."""
+        self._tickets.get()
+        while True:
+            express = bool(self._express) and (self._in_a_row < EXPRESS_IN_A_ROW or not self._ordinary)
+            self._in_a_row = self._in_a_row + 1 if express else 0
+            try:
+                return (self._express if express else self._ordinary).popleft()
+            except IndexError:
+                continue  # another thread was faster in this lane; there is something in the other

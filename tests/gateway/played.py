@@ -118,10 +118,10 @@ def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
     return pool, process, signer
 
 
-def occupied(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
-    """A pool whose only signer has all the messages that it takes, so that what comes now waits."""
+def occupied(sessions: int = 1, key: bytes = SLOW) -> tuple[TokenPool, FakeProcess, Signer]:
+    """A pool whose only signer has all the messages that it takes in the lane of such a key: what comes now waits."""
     pool, process, signer = with_signer(sessions)
     for _ in range(2):
-        pool.submit(Caller(b"before", key=SLOW).runs)
+        pool.submit(Caller(b"before", key=key).runs)
     assert (len(process.unanswered), pool.waiting) == (2, 0)
     return pool, process, signer

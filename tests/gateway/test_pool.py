@@ -57,13 +57,13 @@ async def test_items_that_came_before_the_first_signer_are_signed_by_it() -> Non
 
 
 async def test_items_of_several_batches_share_a_message_and_its_operations() -> None:
-    pool, process, _ = occupied()
+    pool, process, _ = occupied(key=FAST)
     callers = [Caller(bytes((n,)), bytes((n, n))) for n in range(3)]
     for caller in callers:
         pool.submit(caller.runs)
     process.answer()
     shared = process.unanswered[-1]
-    assert shared.parts == [Part(Operation(FAST, PARAMS), [bytes((n,)), bytes((n, n))], []) for n in range(3)]
+    assert shared.parts == [Part(Operation(FAST, PARAMS), [bytes((n,)), bytes((n, n))], [], 10) for n in range(3)]
     process.answer_all()
     assert [await caller.results() for caller in callers] == [
         [b"signed " + bytes((n,)), b"signed " + bytes((n, n))] for n in range(3)
@@ -127,6 +127,22 @@ async def test_a_big_batch_does_not_starve_a_small_one() -> None:
     assert len(messages) > 50
 
 
+async def test_a_short_batch_overtakes_long_ones_that_wait_and_that_are_in_hand() -> None:
+    pool, process, _ = occupied()
+    pool.submit(Caller(*[b"long"] * 1000).runs)
+    assert pool.waiting == 1000
+    pool.submit(Caller(b"short").runs)
+    *_, last = process.unanswered
+    assert (payloads(last), last.express) == ([b"short"], True)
+    assert not any(message.express for message in process.unanswered[:-1])
+
+
+async def test_a_session_does_about_a_millisecond_before_it_looks_for_what_is_more_urgent() -> None:
+    pool, process, _ = with_signer()
+    pool.submit(Caller(*[b"x"] * 1000).runs)
+    assert [part.at_once for part in process.unanswered[0].parts] == [0.001 / SECONDS[FAST]]
+
+
 async def test_big_batches_take_turns() -> None:
     pool, process, _ = occupied()
     for name in (b"a", b"b", b"c"):
@@ -136,7 +152,7 @@ async def test_big_batches_take_turns() -> None:
 
 
 async def test_items_of_a_batch_that_is_over_are_dropped() -> None:
-    pool, process, _ = occupied()
+    pool, process, _ = occupied(key=FAST)
     given_up, kept = Caller(*[b"given up"] * 3), Caller(b"kept")
     pool.submit(given_up.runs)
     pool.submit(kept.runs)
@@ -217,7 +233,7 @@ async def test_an_item_that_kills_again_and_again_gets_a_500_and_the_others_thei
 
 async def test_what_may_have_been_signed_with_a_one_time_key_is_not_signed_again() -> None:
     pool, _, signer = with_signer()
-    held, waiting = Caller(*[b"held"] * 2, key=SLOW, once=True), Caller(b"waiting", once=True)
+    held, waiting = Caller(*[b"held"] * 2, key=SLOW, once=True), Caller(b"waiting", key=SLOW, once=True)
     pool.submit(held.runs)
     pool.submit(waiting.runs)
     pool.leave(signer)

@@ -1,0 +1,1 @@
+"""The signer process, part by part."""
