@@ -85,6 +85,8 @@ CONNECTIONS = web.AppKey("connections", Connections)
 
 async def read_body(request: web.Request) -> bytes:
     """The body of a request. Raises HTTPRequestTimeout where it is too long in coming, or HTTPRequestEntityTooLarge."""
+    if request.content.is_eof():
+        return await request.read()  # it came with the head
     limit = request.app[CONNECTIONS].limit_seconds
     try:
         async with asyncio.timeout(limit):

@@ -1,7 +1,6 @@
 """The use case: a batch comes in, every item gets an answer."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hsmgate import config
@@ -48,7 +47,7 @@ class BatchSigner:
         batch = Batch(len(items), self._server.request_timeout)
         kids: list[str | None] = [None] * len(items)
         runs: dict[TokenPool, dict[Work, Run]] = {}
-        counts: Counter[TokenPool] = Counter()
+        counts: dict[TokenPool, int] = {}
         brought: dict[object, Target] = {}
         room = self._server.max_waiting - sum(pool.waiting for pool in self._pools)
         for index, item in enumerate(items):
@@ -70,7 +69,7 @@ class BatchSigner:
             run.indexes.append(index)
             run.payloads.append((item.data if item.hash is None else item.hash) or b"")
             if target.place is None:
-                counts[pool] += 1
+                counts[pool] = counts.get(pool, 0) + 1
             if isinstance(item, VerifyItem):
                 run.signatures.append(item.to_verify())
         for pool, pool_runs in runs.items():
