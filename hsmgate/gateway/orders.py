@@ -7,6 +7,7 @@ from msgspec import structs
 
 from hsmgate.domain.envelope import Blob
 from hsmgate.errors import NoSigner
+from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import item_error
 from hsmgate.gateway.signers import Asked, Signer
 from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Keys, ListKeys, Manage
@@ -16,13 +17,10 @@ SEEN_WITHIN_SECONDS = 10.0
 
 
 class Orders:
-    """Orders to a token's signers, and their answers.
+    """Orders to a token's signers, and their answers."""
 
-    wrapping: ids of the token's keys that transient keys are known to be made with.
-    """
-
-    def __init__(self, signers: Sequence[Signer], ids: Iterator[int]) -> None:
-        self.wrapping: set[bytes] = set()
+    def __init__(self, signers: Sequence[Signer], abilities: Abilities, ids: Iterator[int]) -> None:
+        self._abilities = abilities
         self._signers = signers
         self._ids = ids
         self._looking: dict[int, asyncio.Future[None]] = {}
@@ -30,7 +28,7 @@ class Orders:
     async def generate(self, order: Generate) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
         blob = await self._ask(order)
-        self.wrapping.add(Blob.read(blob).key_id)
+        self._abilities.wrapping.add(Blob.read(blob).key_id)
         return blob
 
     async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
@@ -55,7 +53,7 @@ class Orders:
 
     def came(self, keys: Keys) -> None:
         """Take in what the token has now, and tell who looked for it."""
-        self.wrapping.update(keys.wrapping)
+        self._abilities.wrapping.update(keys.wrapping)
         seen = self._looking.get(keys.id)
         if seen is not None and not seen.done():
             seen.set_result(None)

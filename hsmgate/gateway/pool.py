@@ -11,9 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from hsmgate.domain.capabilities import INLINE_KINDS, Capabilities, wrapping
-from hsmgate.domain.ckm import WRAPPING_MECHANISMS
 from hsmgate.errors import FrameError, ItemError, NoSigner, TokenFailed
+from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import Run, Work, failure
 from hsmgate.gateway.orders import Orders
 from hsmgate.gateway.queue import Costs, Lane, WaitingItems
@@ -43,14 +42,15 @@ class TokenPool:
     """Waiting items and ready signers of one token.
 
     fault: why the token gets no new signer until an operator has put it right, None as long as it does.
-    capabilities: what the first signer found out, None until then.
+    abilities: what can be asked of it.
+    orders: what is asked of it besides signing.
     """
 
     def __init__(self, name: str, sessions: int, on_keys: Callable[["TokenPool", Keys], None]) -> None:
         self.name = name
         self.signers: list[Signer] = []
         self.fault: str | None = None
-        self.capabilities: Capabilities | None = None
+        self.abilities = Abilities()
         self._sessions = sessions
         self._on_keys = on_keys
         self._costs = Costs()
@@ -59,7 +59,7 @@ class TokenPool:
         self._away_since = time.monotonic()
         self._distrusted: dict[bytes, float] = {}
         self._to_dispatch = False
-        self.orders = Orders(self.signers, self._ids)
+        self.orders = Orders(self.signers, self.abilities, self._ids)
 
     @property
     def waiting(self) -> int:
@@ -110,7 +110,7 @@ class TokenPool:
         process.listen(lambda message: self._receive(signer, message))
         self.signers.append(signer)
         self.fault = None
-        self.capabilities = process.opened.capabilities
+        self.abilities.capabilities = process.opened.capabilities
         self._take_keys(process.opened.keys)
         self._dispatch()
         return signer
@@ -148,19 +148,6 @@ class TokenPool:
         for signer in self.signers:
             signer.retiring |= signer.worn
             signer.note_emptied()
-
-    def wraps_keys(self) -> bool:
-        """Whether the token was seen to wrap keys, so that it can make transient ones."""
-        return any(self.capabilities is not None and self.capabilities.can(wrapping(m)) for m in WRAPPING_MECHANISMS)
-
-    def takes_inline(self, obj_type: str) -> bool:
-        """Whether the token took a key of that type that was made outside."""
-        kinds = INLINE_KINDS.get(obj_type.upper(), frozenset())
-        return self.capabilities is not None and not kinds.isdisjoint(self.capabilities.inline)
-
-    def has_wrapping_key(self, key_id: bytes) -> bool:
-        """Whether the token is known to have the keys that a transient key of that id was made with."""
-        return key_id in self.orders.wrapping
 
     def overdue(self, operation_timeout: float) -> list[Signer]:
         """The signers that hang."""

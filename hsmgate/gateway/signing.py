@@ -97,7 +97,7 @@ class BatchSigner:
     async def generate(self, order: Generate, app: App) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
         check_may(app, "transient", "transient: this app may not make transient keys")
-        able = [pool for pool in self._pools if pool.wraps_keys()]
+        able = [pool for pool in self._pools if pool.abilities.wraps_keys()]
         timeout = self._server.request_timeout
         try:
             pool = min(able or self._pools, key=lambda pool: pool.burden())

@@ -122,7 +122,7 @@ class Supervisor:
         while True:
             pin = read_pin(self.token.pin_source, self._folder)
             try:
-                return await SignerProcess.start(self.token, self._folder, pin, self.pool.capabilities)
+                return await SignerProcess.start(self.token, self._folder, pin, self.pool.abilities.capabilities)
             except PinRefused as error:
                 log.error("token %s: %s. It is not tried again before pin_source holds another", name, error)
                 self.pool.give_up(f"token {name}: the PIN was refused")

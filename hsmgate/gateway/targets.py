@@ -87,13 +87,17 @@ class Targets:
             check_may(app, "inline", "key.inline: this app may not bring its own keys")
             value, obj_type = descriptor.inline.read()
             operation = Operation(value, params, Source.INLINE, obj_type, action=action)
-            return _anywhere(operation, [pool for pool in self._pools if pool.takes_inline(obj_type)] or self._pools)
+            return _anywhere(
+                operation, [pool for pool in self._pools if pool.abilities.takes_inline(obj_type)] or self._pools
+            )
         if descriptor.transient_key is not None:
             check_may(app, "transient", "key.transient_key: this app may not use transient keys")
             blob = descriptor.transient_key
             key_id = Blob.read(blob).key_id
             operation = Operation(blob, params, Source.TRANSIENT, owner=app.id, action=action)
-            return _anywhere(operation, [pool for pool in self._pools if pool.has_wrapping_key(key_id)] or self._pools)
+            return _anywhere(
+                operation, [pool for pool in self._pools if key_id in pool.abilities.wrapping] or self._pools
+            )
         if descriptor.kid is not None:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:

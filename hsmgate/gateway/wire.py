@@ -1,12 +1,11 @@
-"""JSON in, values out, and back (contract: seed page and dsm-wire, section 1).
+"""Requests: JSON in, values out (contract: seed page and dsm-wire, section 1).
 
-Base64 is the standard alphabet with padding, both ways. An explicit null is the same as absent, `hash_alg: ""` too, and
+Base64 is the standard alphabet with padding. An explicit null is the same as absent, `hash_alg: ""` too, and
 unknown members are passed over.
 """
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,8 +13,6 @@ import msgspec
 from hsmgate.domain.inline import MAX_BYTES
 from hsmgate.domain.model import LONGEST_CONTEXT, Mode, SignParams
 from hsmgate.errors import BadItem, HsmgateError
-from hsmgate.gateway.batch import Result
-from hsmgate.ipc.messages import Failure
 
 
 class BadBody(HsmgateError):
@@ -189,7 +186,6 @@ _AnyItem = TypeVar("_AnyItem", SignItem, VerifyItem)
 
 _sign_items = msgspec.json.Decoder(list[SignItem])
 _verify_items = msgspec.json.Decoder(list[VerifyItem])
-_encoder = msgspec.json.Encoder()
 
 
 def read_items(body: bytes) -> list[SignItem | BadItem]:
@@ -288,42 +284,3 @@ def explain(text: str) -> str:
         expected, got = (_WORDS.get(word, word) for word in types.groups())
         what = f"it wants {expected}, not {got}"
     return f"{path}: {what}" if path else what
-
-
-class _Body(msgspec.Struct, omit_defaults=True, kw_only=True):
-    kid: str | None = None
-    signature: bytes
-
-
-class _Verdict(msgspec.Struct, omit_defaults=True, kw_only=True):
-    kid: str | None = None
-    result: bool
-
-
-def _body(kid: str | None, result: bytes | bool) -> _Body | _Verdict:
-    return _Verdict(kid=kid, result=result) if isinstance(result, bool) else _Body(kid=kid, signature=result)
-
-
-def write_body(kid: str | None, result: bytes | bool) -> bytes:
-    """The answer to a single signing or verification."""
-    return _encoder.encode(_body(kid, result))
-
-
-class _Success(msgspec.Struct):
-    status: int
-    body: _Body | _Verdict
-
-
-class _Error(msgspec.Struct):
-    status: int
-    error: str
-
-
-def write_answer(kids: Iterable[str | None], results: Iterable[Result]) -> bytes:
-    """The answer to a batch: for each item its signature or verdict, with its key's kid if it has one, or its error."""
-    return _encoder.encode(
-        [
-            _Error(result.status, result.text) if isinstance(result, Failure) else _Success(200, _body(kid, result))
-            for kid, result in zip(kids, results, strict=True)
-        ]
-    )

@@ -330,10 +330,10 @@ async def ordered(pool: TokenPool, process: FakeProcess) -> tuple["asyncio.Task[
 async def test_a_generated_key_is_its_blob_and_its_wrapping_key_is_known_at_once() -> None:
     pool, process, _ = with_signer()
     task, told = await ordered(pool, process)
-    assert not pool.has_wrapping_key(KEY_ID)
+    assert KEY_ID not in pool.abilities.wrapping
     process.hear(Made(told.id, BLOB))
     assert await task == BLOB
-    assert pool.has_wrapping_key(KEY_ID)
+    assert KEY_ID in pool.abilities.wrapping
 
 
 async def test_keys_are_generated_side_by_side() -> None:
@@ -478,14 +478,14 @@ async def test_the_keys_that_a_signer_reads_go_to_whom_it_concerns() -> None:
     assert process.sent == [ListKeys(-1)]
     process.hear(Keys([], [b"b"], 0.0))
     assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0))]
-    assert [pool.has_wrapping_key(name) for name in (b"a", b"b", b"c")] == [True, True, False]
+    assert [name in pool.abilities.wrapping for name in (b"a", b"b", b"c")] == [True, True, False]
 
 
 async def test_a_pool_knows_what_its_token_takes_from_its_first_signer_on() -> None:
     pool = new_pool()
-    assert not pool.wraps_keys()
-    assert not pool.takes_inline("RSA")
+    assert not pool.abilities.wraps_keys()
+    assert not pool.abilities.takes_inline("RSA")
     pool.join(FakeProcess())
-    assert pool.wraps_keys()
-    taken = {kind: pool.takes_inline(kind) for kind in ("RSA", "rsa", "EC", "DSA", "MLDSA", "AES", "")}
+    assert pool.abilities.wraps_keys()
+    taken = {kind: pool.abilities.takes_inline(kind) for kind in ("RSA", "rsa", "EC", "DSA", "MLDSA", "AES", "")}
     assert taken == {"RSA": True, "rsa": True, "EC": True, "DSA": False, "MLDSA": True, "AES": False, "": False}

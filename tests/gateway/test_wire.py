@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hsmgate.domain.inline import MAX_BYTES
 from hsmgate.domain.model import LONGEST_CONTEXT, Mode, SignParams
 from hsmgate.errors import BadItem, ItemError
+from hsmgate.gateway.answers import write_answer, write_body
 from hsmgate.gateway.wire import (
     BadBody,
     Descriptor,
@@ -20,8 +21,6 @@ from hsmgate.gateway.wire import (
     SignItem,
     read_item,
     read_items,
-    write_answer,
-    write_body,
 )
 from hsmgate.ipc.messages import Failure, Operation, Part, Sign, encode
 

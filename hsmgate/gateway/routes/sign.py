@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from hsmgate.errors import BadItem, NoSigner
+from hsmgate.gateway.answers import write_answer, write_body
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
@@ -17,8 +18,6 @@ from hsmgate.gateway.wire import (
     read_item,
     read_items,
     read_verify_items,
-    write_answer,
-    write_body,
 )
 from hsmgate.ipc.messages import Failure
 
