@@ -9,6 +9,7 @@ from hsmgate.gateway.operations import (
     LISTING,
     SIGNED_LINKS,
     answer,
+    answers,
     nothing,
     open_operation,
     operation,
@@ -16,7 +17,7 @@ from hsmgate.gateway.operations import (
 from hsmgate.gateway.schemas import BASE64, UUID, array, ref, schemas
 
 _CALLER = (401, 500)
-_BODY = (400, *_CALLER, 413)
+_BODY = (400, *_CALLER, 408, 413)
 _KEY = (403, 404, 409)
 _TOKEN = (422, 503, 504)
 _CREDENTIALS: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}]
@@ -61,7 +62,7 @@ def _paths() -> dict[str, Any]:
             "post": operation(
                 "batchSign",
                 "Sign a batch: an answer for each item, in order, whatever became of the others",
-                answer(200, "The answers. What is wrong with an item is said in its own.", array(ref("SignAnswer"))),
+                answers("What is wrong with an item is said in its own.", "SignAnswer"),
                 _BODY,
                 body=array(ref("SignItem")),
             )
@@ -70,7 +71,7 @@ def _paths() -> dict[str, Any]:
             "post": operation(
                 "batchVerify",
                 "Verify a batch: an answer for each item, in order, whatever became of the others",
-                answer(200, "The answers. A wrong signature is a result, no error.", array(ref("VerifyAnswer"))),
+                answers("A wrong signature is a result, no error.", "VerifyAnswer"),
                 _BODY,
                 body=array(ref("VerifyItem")),
             )

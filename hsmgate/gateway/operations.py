@@ -3,13 +3,14 @@
 from typing import Any
 
 from hsmgate.gateway.listing import MOST
-from hsmgate.gateway.schemas import TEXT, Schema
+from hsmgate.gateway.schemas import TEXT, Schema, array, ref
 
 _ERRORS = {
     400: "The request is wrong in itself; the text names the member or the parameter.",
     401: "No valid credentials.",
     403: "The key or the app does not allow it.",
     404: "No such key, or none that this app may use.",
+    408: "The body was too long in coming.",
     409: "More than one key answers to that name or kid, or the name of a new key is taken.",
     413: "The body is larger than max_body, or has more than max_items.",
     422: "The token, or this version, cannot do the combination.",
@@ -17,6 +18,10 @@ _ERRORS = {
     501: "Transient keys are not imported.",
     503: "No signer could be had; try again.",
     504: "The time was up.",
+}
+
+_RETRY = {
+    "headers": {"Retry-After": {"description": "Seconds; wherever there is a 503.", "schema": {"type": "integer"}}}
 }
 
 
@@ -37,7 +42,8 @@ def operation(
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     text = {"text/plain": {"schema": TEXT}}
     made["responses"] = success | {
-        str(status): {"description": _ERRORS[status], "content": text} for status in sorted(errors)
+        str(status): {"description": _ERRORS[status], "content": text} | (_RETRY if status == 503 else {})
+        for status in sorted(errors)
     }
     return made
 
@@ -51,6 +57,12 @@ def answer(status: int, text: str, schema: Schema, links: dict[str, Any] | None 
     """A good answer in JSON, and what may follow from it."""
     made = {"description": text, "content": {"application/json": {"schema": schema}}}
     return {str(status): made | ({"links": links} if links else {})}
+
+
+def answers(text: str, item: str) -> dict[str, Any]:
+    """The good answer to a batch."""
+    made = answer(200, f"The answers. {text}", array(ref(item)))
+    return {status: response | _RETRY for status, response in made.items()}
 
 
 def nothing(text: str) -> dict[str, Any]:

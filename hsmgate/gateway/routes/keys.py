@@ -11,6 +11,7 @@ from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.listing import Query, is_old, select
 from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes.credentials import caller
+from hsmgate.gateway.routes.errors import failed
 from hsmgate.gateway.routes.sign import SIGNER
 from hsmgate.gateway.sobjects import (
     Sobject,
@@ -69,7 +70,7 @@ async def generate(request: web.Request) -> web.Response:
             return _json(describe_transient(blob, name=wanted.name, description=wanted.description), status=201)
         return _json(describe(await request.app[MANAGER].generate(wanted, app)), status=201)
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
 
 
 async def import_(request: web.Request) -> web.Response:
@@ -81,7 +82,7 @@ async def import_(request: web.Request) -> web.Response:
     try:
         return _json(describe(await request.app[MANAGER].import_(wanted, app)), status=201)
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -91,7 +92,7 @@ async def change(request: web.Request) -> web.Response:
     try:
         return _json(describe(await request.app[MANAGER].update(request.match_info["kid"], wanted, app)))
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -100,7 +101,7 @@ async def delete(request: web.Request) -> web.Response:
     try:
         await request.app[MANAGER].destroy(request.match_info["kid"], app)
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
     return web.Response(status=204)
 
 
@@ -115,7 +116,7 @@ def _found(request: web.Request, descriptor: Descriptor, app: App) -> web.Respon
     try:
         return _json(_find(request, descriptor, app))
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
 
 
 def _find(request: web.Request, descriptor: Descriptor, app: App) -> Sobject:

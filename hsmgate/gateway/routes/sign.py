@@ -9,6 +9,7 @@ from hsmgate.gateway.answers import write_answer, write_body
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
+from hsmgate.gateway.routes.errors import RETRY, failed
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.wire import (
     BadBody,
@@ -23,9 +24,6 @@ from hsmgate.ipc.messages import Failure
 
 SIGNER = web.AppKey("signer", BatchSigner)
 MAX_ITEMS = web.AppKey("max_items", int)
-
-RETRY = {"Retry-After": "1"}
-"""Seconds (RFC 9110, section 10.2.3): goes with every answer that has a 503 in it."""
 
 
 async def batch_sign(request: web.Request) -> web.Response:
@@ -78,8 +76,7 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
     kids, results = await request.app[SIGNER].run([item], app)
     result = results[0]
     if isinstance(result, Failure):
-        headers = RETRY if _is_refused(result) else None
-        return web.Response(status=result.status, text=result.text, headers=headers)
+        return failed(result.status, result.text)
     return web.Response(body=write_body(kids[0], result), content_type="application/json")
 
 

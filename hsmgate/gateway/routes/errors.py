@@ -1,0 +1,13 @@
+"""A call that failed: a status and plain text, and when to come again where that may help."""
+
+from aiohttp import web
+
+from hsmgate.errors import NoSigner
+
+RETRY = {"Retry-After": "1"}
+"""Seconds (RFC 9110, section 10.2.3): goes with every answer that has a 503 in it."""
+
+
+def failed(status: int, text: str) -> web.Response:
+    """The answer to it."""
+    return web.Response(status=status, text=text, headers=RETRY if status == NoSigner.status else None)
