@@ -2,7 +2,7 @@
 
 python -m benchmarks.bare_server SIZE...      prints its address; POST /SIZE is answered with so many bytes
 
-It shows what the load generator can do, and what HTTP alone costs. Its settings are those of hsmgate.gateway.server.
+It shows what the load generator can do, and what HTTP alone costs. Its settings are those of hsmgate.gateway.listener.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from hsmgate.gateway.server import KEEPALIVE_SECONDS
+from hsmgate.gateway.listener import KEEPALIVE_SECONDS
 
 LARGEST_BODY = 16 * 1024 * 1024
 

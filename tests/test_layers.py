@@ -67,7 +67,8 @@ def test_pkcs11_is_imported_in_one_module_only() -> None:
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("hsmgate.gateway.server", {"pkcs11", "hsmgate.signer", "hsmgate.provision"}),
+        ("hsmgate.gateway.server", {"pkcs11", "hsmgate.signer", "hsmgate.provision", "aiohttp"}),
+        ("hsmgate.gateway.listener", {"pkcs11", "hsmgate.signer", "hsmgate.provision"}),
         ("hsmgate.signer.__main__", {"asyncio", "aiohttp", "pydantic", "hsmgate.config", "hsmgate.gateway"}),
     ],
 )
