@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable
 from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
 
-MESSAGE_SECONDS = 0.005
+MESSAGE_SECONDS = 0.01
 SHORTEST_MESSAGE_SECONDS = 0.0005
 MESSAGE_BYTES = 1024 * KIB
 
 EXPRESS_SECONDS = 0.001
 """A batch that is expected to take no longer goes by express: to it, waiting for long ones is most of its time."""
 
-UNKNOWN_ITEM_SECONDS = 0.005
+UNKNOWN_ITEM_SECONDS = MESSAGE_SECONDS
 """What an item is taken to cost until its key was seen."""
 
 SHORTEST_ITEM_SECONDS = 1e-6
@@ -94,7 +94,8 @@ class Lane:
             if not run.batch.over:
                 cost = self._costs.of(run.work)
                 enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
-                fit = min(enough, math.ceil((budget - seconds) / cost), _that_fit(run, MESSAGE_BYTES - size))
+                fit = min(enough, math.ceil((budget - seconds) / cost), len(run))
+                fit = _that_fit(run.payloads, fit, MESSAGE_BYTES - size)
                 if fit < len(run):
                     rest, run = run, run.split(fit)
                     self._turns[0].appendleft(rest)
@@ -143,9 +144,9 @@ class WaitingItems:
         self.suspects.extend(keep([*suspects]))
 
 
-def _that_fit(run: Run, size: int) -> int:
-    """How many of the run's items have at most so many bytes, and one more."""
-    if sum(map(len, run.payloads)) <= size:
-        return len(run)
-    so_far = itertools.accumulate(map(len, run.payloads))
-    return 1 + sum(1 for _ in itertools.takewhile(lambda total: total < size, so_far))
+def _that_fit(payloads: list[bytes], count: int, size: int) -> int:
+    """How many of the first items have at most so many bytes, and one more."""
+    sizes = [*map(len, itertools.islice(payloads, count))]
+    if sum(sizes) <= size:
+        return count
+    return 1 + sum(1 for _ in itertools.takewhile(lambda total: total < size, itertools.accumulate(sizes)))

@@ -38,6 +38,12 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take what has arrived and give each message that is whole now. Raises FrameError."""
         buffer = self._buffer
+        if not buffer and len(data) > _LENGTH.size and _LENGTH.unpack_from(data)[0] == len(data) - _LENGTH.size:
+            # As most arrive: one message, whole.
+            if len(data) - _LENGTH.size > MAX_FRAME:
+                raise FrameError(f"a frame that says it has {len(data) - _LENGTH.size} bytes")
+            yield data[_LENGTH.size :]
+            return
         buffer += data
         start = 0
         try:
