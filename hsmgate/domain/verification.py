@@ -121,15 +121,15 @@ def _pss(parameter: PssParameter) -> tuple[padding.PSS, Prehashed]:
 
 
 def _rsa_raw(key: rsa.RSAPublicKey, plan: Plan, signed: bytes, signature: bytes) -> bool:
-    """RSAVP1 (RFC 8017, section 5.2.2) gives the block that the token was to sign."""
-    numbers = key.public_numbers()
+    """RSAVP1 (RFC 8017, section 5.2.2) gives back what the token was to sign."""
     size = (key.key_size + 7) // 8
-    if len(signature) != size or int.from_bytes(signature, "big") >= numbers.n:
+    if len(signature) != size:
         return False
-    block = pow(int.from_bytes(signature, "big"), numbers.e, numbers.n).to_bytes(size, "big")
     if plan.mechanism == CKM_RSA_PKCS:
-        return block == b"\x00\x01" + b"\xff" * (size - 3 - len(signed)) + b"\x00" + signed
-    return block == signed
+        return key.recover_data_from_signature(signature, padding.PKCS1v15(), None) == signed
+    numbers = key.public_numbers()
+    number = int.from_bytes(signature, "big")
+    return number < numbers.n and pow(number, numbers.e, numbers.n).to_bytes(size, "big") == signed
 
 
 def _as_digest(signed: bytes, order_bytes: int) -> tuple[bytes, Prehashed]:
