@@ -9,6 +9,7 @@ from hsmgate.domain.digests import find_digest
 from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
+from hsmgate.gateway.routes.errors import failed
 from hsmgate.gateway.wire import explain
 
 ON_THE_LOOP_AT_MOST = 64 * 1024
@@ -42,7 +43,7 @@ async def digest(request: web.Request) -> web.Response:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise web.HTTPBadRequest(text="the body is not JSON") from None
     except ItemError as error:
-        return web.Response(status=error.status, text=str(error))
+        return failed(error.status, str(error))
     return web.Response(body=msgspec.json.encode(_Answer(answer)), content_type="application/json")
 
 
