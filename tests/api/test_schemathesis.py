@@ -17,7 +17,7 @@ EXAMPLES = os.environ.get("HSMGATE_SCHEMATHESIS_EXAMPLES", "25")
 """At most so many calls of each operation, and as many scenarios; 25 make somewhat more than CALLS."""
 
 
-@pytest.mark.timeout(3600)  # 50,000 calls take a good quarter of an hour, 2,000 less than a minute
+@pytest.mark.timeout(4 * 3600)  # 50,000 calls take an hour or more, 2,000 some two minutes
 @pytest.mark.asyncio(loop_scope="session")
 async def test_nothing_to_complain_of(own_gateway: Gateway, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
