@@ -6,7 +6,6 @@ from aiohttp import web
 
 from hsmgate.errors import BadItem, NoSigner
 from hsmgate.gateway.answers import write_answer, write_body
-from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import RETRY, failed
@@ -78,11 +77,6 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
     if isinstance(result, Failure):
         return failed(result.status, result.text)
     return web.Response(body=write_body(kids[0], result), content_type="application/json")
-
-
-def _is_refused(result: Result) -> bool:
-    """Whether another try may help."""
-    return isinstance(result, Failure) and result.status == NoSigner.status
 
 
 ROUTES = (
