@@ -101,9 +101,10 @@ class Run:
     signatures: what is to be verified; empty where there is something to sign.
     deaths: how many signers have died with them in flight; a run that has seen one is of one item.
     wrong: how often a token's signature for it did not verify, likewise.
+    second: whether another token has failed on it, likewise.
     """
 
-    __slots__ = ("batch", "deaths", "indexes", "payloads", "signatures", "work", "wrong")
+    __slots__ = ("batch", "deaths", "indexes", "payloads", "second", "signatures", "work", "wrong")
 
     def __init__(
         self, batch: Batch, work: Work, indexes: list[int], payloads: list[bytes], signatures: list[bytes]
@@ -115,6 +116,7 @@ class Run:
         self.signatures = signatures
         self.deaths = 0
         self.wrong = 0
+        self.second = False
 
     def __len__(self) -> int:
         return len(self.indexes)

@@ -9,16 +9,16 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from hsmgate.errors import FrameError, ItemError, NoSigner, TokenFailed
+from hsmgate.errors import FrameError, ItemError, NoSigner, NoSuchKey, TokenFailed
 from hsmgate.gateway.abilities import Abilities
-from hsmgate.gateway.batch import Run, Work, failure
+from hsmgate.gateway.batch import Result, Run, Work, failure
 from hsmgate.gateway.orders import Orders
 from hsmgate.gateway.queue import Costs, Lane, WaitingItems
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Message, Signer
-from hsmgate.ipc.messages import Distrust, FromSigner, Keys, Made, Part, Sign, Signed, Source
+from hsmgate.ipc.messages import Distrust, Failure, FromSigner, Keys, Made, Part, Sign, Signed, Source
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ DISTRUST_SECONDS = 10.0
 
 PIECE_SECONDS = 0.001
 """For how long a session goes on with a message before it looks for something more urgent."""
+
+TOKEN_FAILURES = (NoSuchKey.status, TokenFailed.status, NoSigner.status)
+"""What a token says of an item that another token with the same key may sign."""
 
 AWAY_AT_MOST_SECONDS = 3.0
 """For how long items wait for a token that has no signer; after that they are refused at once until it has one."""
@@ -182,8 +185,18 @@ class TokenPool:
         signer.answered = True
         signer.mark_started()
         for run, results, seconds in zip(message.runs, answer.results, answer.seconds, strict=False):
-            run.batch.put(run.indexes, results)
+            self._settle(run, results)
             self._costs.learn(run.work, seconds / len(run))
+
+    def _settle(self, run: Run, results: Sequence[Result]) -> None:
+        """Give the items of a run their results; those that the token failed on have a second chance elsewhere."""
+        if len(run.work.places) > 1 and not (run.second or run.work.once) and any(map(_is_token_failure, results)):
+            for item, result in zip(run.singles(), results, strict=True):
+                item.second = True
+                if not _is_token_failure(result) or self._hand_over([item]):
+                    item.batch.put(item.indexes, (result,))
+        else:
+            run.batch.put(run.indexes, results)
 
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""
@@ -287,6 +300,11 @@ class TokenPool:
     def _at_once(self, run: Run) -> int:
         """How many items a session does before it looks for something more urgent."""
         return max(1, int(PIECE_SECONDS / self._costs.of(run.work)))
+
+
+def _is_token_failure(result: Result) -> bool:
+    """Whether an item has no result for no fault of its own, so that another token may have one."""
+    return isinstance(result, Failure) and result.status in TOKEN_FAILURES
 
 
 def _may_run_again(run: Run) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hsmgate.gateway.batch import Batch, Run, Work
 from hsmgate.gateway.pool import AWAY_AT_MOST_SECONDS, DISTRUST_SECONDS, TokenPool
 from hsmgate.gateway.signers import WORN_AFTER_OBJECTS, Signer
-from hsmgate.ipc.messages import Distrust, Failure, Keys, ListKeys, Operation, Source
+from hsmgate.ipc.messages import Distrust, Failure, Keys, ListKeys, Operation, Signed, Source
 from tests.gateway.played import FAST, PARAMS, SLOW, Caller, FakeProcess, new_pool, payloads, with_signer
 
 WRONG = Failure(500, "the token's signatures do not verify under this key")
@@ -98,6 +98,33 @@ async def test_what_comes_for_a_token_without_signers_goes_to_its_twin() -> None
     away.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a"]
+
+
+LOST = Failure(500, "the token failed (CKR_OBJECT_HANDLE_INVALID)")
+
+
+async def test_an_item_that_one_token_fails_on_is_tried_once_on_its_twin() -> None:
+    (first, process, _), (second, other, _) = twins()
+    caller = on_both(Caller(b"a", b"b", b"c"), first, second)
+    first.submit(caller.runs)
+    becomes: dict[bytes, bytes | bool | Failure] = {b"a": b"signed a", b"b": LOST, b"c": Failure(403, "no")}
+    while process.unanswered:
+        message = process.unanswered[0]
+        process.sent.remove(message)
+        results = [[becomes[payload] for payload in part.payloads] for part in message.parts]
+        process.hear(Signed(message.id, results, [0.0] * len(results)))
+    assert [payloads(message) for message in other.unanswered] == [[b"b"]]
+    other.hear(Signed(other.unanswered[0].id, [[LOST]], [0.0]))
+    assert process.unanswered == []
+    assert await caller.results() == [b"signed a", LOST, Failure(403, "no")]
+
+
+async def test_an_item_that_a_token_fails_on_has_its_error_where_there_is_no_other() -> None:
+    (first, process, _), away = with_signer(), new_pool()
+    caller = on_both(Caller(b"a"), first, away)
+    first.submit(caller.runs)
+    process.hear(Signed(process.unanswered[0].id, [[LOST]], [0.0]))
+    assert await caller.results() == [LOST]
 
 
 async def test_a_key_that_one_token_signs_wrongly_is_signed_by_its_twin() -> None:
