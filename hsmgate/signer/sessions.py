@@ -6,11 +6,11 @@ knows no PIN. A session is used by one thread at a time.
 """
 
 import ctypes
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK
-from hsmgate.domain.mechanisms import LARGEST_SIGNATURE
 from hsmgate.signer.cryptoki import CryptokiError, Module
 from hsmgate.signer.structs import ULONG, Attribute, Mechanism, Reference, SessionInfo
 
@@ -51,10 +51,7 @@ class Session:
         self._sign_init = module.ready["C_SignInit"]
         self._sign = module.ready["C_Sign"]
         self._self = ULONG(self.handle)
-        buffer = ctypes.create_string_buffer(LARGEST_SIGNATURE)
-        self._signature, self._signature_at = memoryview(buffer), ctypes.byref(buffer)
-        self._size = ULONG()
-        self._size_at = ctypes.byref(self._size)
+        self._outputs: _Outputs | None = None
 
     def login(self, pin: str) -> None:
         """Log the process in as the token's user. Tries once. Raises CryptokiError."""
@@ -92,14 +89,42 @@ class Session:
 
     def sign_ready(self, key: ULONG, mechanism: Reference, data: bytes, size: int) -> bytes:
         """The same, with arguments that C can take as they are: making them anew costs more than the call."""
-        ckr = self._sign_init(self._self, mechanism.at, key)
-        if ckr != CKR_OK:
-            raise CryptokiError("C_SignInit", ckr)
-        self._size.value = size
-        ckr = self._sign(self._self, data, ULONG(len(data)), self._signature_at, self._size_at)
-        if ckr != CKR_OK:
-            raise CryptokiError("C_Sign", ckr)
-        return self._signature[: self._size.value].tobytes()
+        made: list[bytes] = []
+        self.sign_all(key, mechanism, (data,), size, made)
+        return made[0]
+
+    def sign_all(
+        self, key: ULONG, mechanism: Reference, data: Sequence[bytes], size: int, signatures: list[bytes]
+    ) -> None:
+        """Sign one after the other, and add to the list each signature that was made.
+
+        Nothing happens between the calls that can happen before or after them all: the module leaves the processor's
+        caches cold, and what takes a microsecond by itself takes several there. Raises CryptokiError for the first
+        that fails.
+        """
+        init, sign, session, reference = self._sign_init, self._sign, self._self, mechanism.at
+        outputs = self._outputs_of(size)
+        for start in range(0, len(data), outputs.count):
+            some = data[start : start + outputs.count]
+            sizes = [_ulong(len(item)) for item in some]
+            outputs.clear()
+            made = 0
+            try:
+                for item, item_size, at, length in zip(some, sizes, outputs.at, outputs.lengths_at, strict=False):
+                    ckr = init(session, reference, key)
+                    if ckr:
+                        raise CryptokiError("C_SignInit", ckr)
+                    ckr = sign(session, item, item_size, at, length)
+                    if ckr:
+                        raise CryptokiError("C_Sign", ckr)
+                    made += 1
+            finally:
+                signatures += outputs.first(made)
+
+    def _outputs_of(self, size: int) -> "_Outputs":
+        if self._outputs is None or self._outputs.size != size:
+            self._outputs = _Outputs(size)
+        return self._outputs
 
     def verify(self, key: int, mechanism: Mechanism, data: bytes, signature: bytes) -> bool:
         """Whether the token takes that for a signature of `data`. Raises CryptokiError where it cannot tell."""
@@ -190,6 +215,41 @@ class Session:
         if ckr not in (CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID):
             raise CryptokiError("C_GetAttributeValue", ckr)
         return [attribute for attribute in array if attribute.ulValueLen != _UNAVAILABLE]
+
+
+OUTPUT_BYTES = 16 * 1024
+OUTPUTS_AT_MOST = 64
+
+
+class _Outputs:
+    """Where C_Sign puts signatures of at most `size` bytes: `count` places, one after the other.
+
+    at, lengths_at: the places, and where their lengths are, as C takes them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.count = max(1, min(OUTPUTS_AT_MOST, OUTPUT_BYTES // max(1, size)))
+        self._buffer = ctypes.create_string_buffer(size * self.count)
+        self._lengths = (ULONG * self.count)()
+        self._room = (ULONG * self.count)(*[size] * self.count)
+        self.at = [ctypes.byref(self._buffer, size * number) for number in range(self.count)]
+        self.lengths_at = [ctypes.byref(self._lengths, ctypes.sizeof(ULONG) * number) for number in range(self.count)]
+
+    def clear(self) -> None:
+        """Say that there is room for `size` bytes everywhere, as C_Sign wants to be told."""
+        ctypes.memmove(self._lengths, self._room, ctypes.sizeof(self._room))
+
+    def first(self, count: int) -> list[bytes]:
+        """The first signatures."""
+        view, size = memoryview(self._buffer), self.size
+        places = zip(range(0, count * size, size), self._lengths[:count], strict=True)
+        return [view[start : start + length].tobytes() for start, length in places]
+
+
+@functools.lru_cache(1024)
+def _ulong(value: int) -> ULONG:
+    return ULONG(value)
 
 
 def _pack(template: Template) -> "ctypes.Array[Attribute]":

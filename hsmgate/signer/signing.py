@@ -4,6 +4,7 @@ What a failure costs: the item, its session, at most this process (TokenLost, Di
 item.
 """
 
+import contextlib
 import logging
 import random
 import time
@@ -14,7 +15,7 @@ from hsmgate.domain.ckr import FATAL, RECONNECTED, ckr_name, classify
 from hsmgate.domain.ckr import Failure as Class
 from hsmgate.domain.mechanisms import Plan
 from hsmgate.domain.verification import verify_item
-from hsmgate.errors import DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
+from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
 from hsmgate.ipc.messages import (
     Action,
     DeriveSecret,
@@ -50,7 +51,14 @@ _T = TypeVar("_T")
 
 
 class Distrusted(Exception):
-    """The token gave a signature that does not verify: nothing it gave this process since can be relied on."""
+    """The token gave a signature that does not verify: nothing it gave this process since can be relied on.
+
+    at: the item's place among the payloads of its part.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
 
 
 class Signing:
@@ -70,28 +78,20 @@ class Signing:
 
         Raises TokenLost.
         """
-        operation, payloads, signatures = piece.part.operation, piece.part.payloads, piece.part.signatures
-        results = piece.results
-        deadline = piece.job.message.deadline
-        verifying = operation.action is Action.VERIFY
-        clock = time.monotonic
-        started = clock()
-        for at in range(piece.start, piece.stop):
-            try:
-                if clock() > deadline:
-                    raise DeadlinePassed("its time was up before it came to a session")
-                if verifying:
-                    results[at] = self._verify(operation, payloads[at], signatures[at])
-                else:
-                    results[at] = self._sign(operation, payloads[at])
-            except ItemError as error:
-                results[at] = Failure(error.status, str(error))
-            except Distrusted:
-                return Distrust(piece.job.message.id, piece.number, at)
+        started = time.monotonic()
+        at = piece.start
+        try:
+            while at < piece.stop:
+                at, error = self._sign_in_a_row(piece, at)
+                if at < piece.stop:
+                    piece.results[at] = self._alone(piece, at, error)
+                    at += 1
+        except Distrusted as distrusted:
+            return Distrust(piece.job.message.id, piece.number, distrusted.at)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._replace_session()
-        return piece.job.finish(piece, clock() - started)
+        return piece.job.finish(piece, time.monotonic() - started)
 
     def make(self, order: Generate | DeriveSecret | Manage) -> Made:
         """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
@@ -116,6 +116,52 @@ class Signing:
             return b""
         return self._token.transient.derive(session, order.purpose, create=order.create)
 
+    def _sign_in_a_row(self, piece: Piece, start: int) -> tuple[int, CryptokiError | None]:
+        """Sign from the item at `start` on for as long as nothing special happens.
+
+        Where it ended: the first item that is to be looked at alone, and what the token had against it, if it was that.
+        Raises TokenLost or Distrusted.
+        """
+        operation = piece.part.operation
+        if operation.action is Action.VERIFY or time.monotonic() > piece.job.message.deadline:
+            return start, None
+        try:
+            session = self._work.session or self._work.required()
+            prepared = self._operations.prepare(session, operation)
+        except ItemError:
+            return start, None
+        except CryptokiError as error:
+            return start, error
+        plan: Plan = prepared.plan
+        to_sign = _prepared_payloads(plan, piece.part.payloads[start : piece.stop])
+        raw: list[bytes] = []
+        failed: CryptokiError | None = None
+        try:
+            session.sign_all(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw)
+        except CryptokiError as error:
+            failed = error
+        for at, (signed, made) in enumerate(zip(to_sign, raw, strict=False), start):
+            try:
+                signature = plan.finish(made)
+                if prepared.verifier is not None and not _verifies(prepared, signed, signature):
+                    signature = self._second_opinion(operation, piece.part.payloads[at], at)
+                piece.results[at] = signature
+            except ItemError as error:
+                piece.results[at] = Failure(error.status, str(error))
+        return start + len(raw), failed
+
+    def _alone(self, piece: Piece, at: int, error: CryptokiError | None) -> bytes | bool | Failure:
+        """What becomes of an item by itself, after `error` if it was tried before. Raises TokenLost or Distrusted."""
+        operation, payload = piece.part.operation, piece.part.payloads[at]
+        try:
+            if error is None and time.monotonic() > piece.job.message.deadline:
+                raise DeadlinePassed("its time was up before it came to a session")
+            if operation.action is Action.VERIFY:
+                return self._verify(operation, payload, piece.part.signatures[at])
+            return self._sign(operation, payload, at, error)
+        except ItemError as failed:
+            return Failure(failed.status, str(failed))
+
     def _verify(self, operation: Operation, payload: bytes, signature: bytes) -> bool:
         """Whether the signature verifies, by the public key alone where that can be. Raises ItemError or TokenLost."""
 
@@ -127,26 +173,25 @@ class Signing:
                 verified = verify_on_token(session, operation.params, key, payload, signature)
             return verified
 
-        try:
-            return attempt()
-        except CryptokiError as error:
-            return self._persist(operation, error, attempt)
+        return self._persist(operation, attempt, None)
 
-    def _sign(self, operation: Operation, payload: bytes) -> bytes:
+    def _sign(self, operation: Operation, payload: bytes, at: int, error: CryptokiError | None) -> bytes:
         """The signature, as the caller gets it. Raises ItemError, TokenLost or Distrusted."""
-        try:
-            prepared, to_sign, signature = self._attempt(operation, payload)
-        except CryptokiError as error:
-            prepared, to_sign, signature = self._persist(operation, error, lambda: self._attempt(operation, payload))
-        if prepared.verifier is not None and not _verifies(prepared, to_sign, signature):
-            log.error("a signature of the token does not verify under its key (%s)", operation.source)
-            if operation.source is not Source.INLINE:
-                raise Distrusted
-            # A caller may have brought a key that is wrong in itself, which says nothing against the token.
-            self._replace_session()
-            prepared, to_sign, signature = self._attempt_for_the_last_time(operation, payload)
-            if not _verifies(prepared, to_sign, signature):
-                raise TokenFailed("the token's signature does not verify under this key")
+        prepared, to_sign, signature = self._persist(operation, lambda: self._attempt(operation, payload), error)
+        if _verifies(prepared, to_sign, signature):
+            return signature
+        return self._second_opinion(operation, payload, at)
+
+    def _second_opinion(self, operation: Operation, payload: bytes, at: int) -> bytes:
+        """Sign again what got a signature that does not verify. Raises ItemError, TokenLost or Distrusted."""
+        log.error("a signature of the token does not verify under its key (%s)", operation.source)
+        if operation.source is not Source.INLINE:
+            raise Distrusted(at)
+        # A caller may have brought a key that is wrong in itself, which says nothing against the token.
+        self._replace_session()
+        prepared, to_sign, signature = self._attempt_for_the_last_time(operation, payload)
+        if not _verifies(prepared, to_sign, signature):
+            raise TokenFailed("the token's signature does not verify under this key")
         return signature
 
     def _attempt(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:
@@ -165,16 +210,20 @@ class Signing:
             self._recover(operation, error, max(TRIES.values()))
             raise TokenFailed(str(error)) from error
 
-    def _persist(self, operation: Operation, error: CryptokiError, attempt: Callable[[], _T]) -> _T:
-        """Try again after a failure for as long as that may help. Raises ItemError or TokenLost."""
-        tries = 1
+    def _persist(self, operation: Operation, attempt: Callable[[], _T], error: CryptokiError | None) -> _T:
+        """Try, and try again after a failure, `error` among them, for as long as that may help.
+
+        Raises ItemError or TokenLost.
+        """
+        tries = 0
         while True:
-            self._recover(operation, error, tries)
+            if error is not None:
+                tries += 1
+                self._recover(operation, error, tries)
             try:
                 return attempt()
-            except CryptokiError as again:
-                error = again
-            tries += 1
+            except CryptokiError as failed:
+                error = failed
 
     def _recover(self, operation: Operation, error: CryptokiError, tries: int) -> None:
         """Put right what the error says is wrong, and return where it is worth another try.
@@ -218,6 +267,15 @@ def _verifies(prepared: Prepared, to_sign: bytes, signature: bytes) -> bool:
     if verdict is None or (verdict and not prepared.always):
         prepared.verifier = None
     return verdict is not False
+
+
+def _prepared_payloads(plan: Plan, payloads: list[bytes]) -> list[bytes]:
+    """What C_Sign gets for them, up to the first that cannot be right."""
+    ready: list[bytes] = []
+    with contextlib.suppress(BadItem):
+        for payload in payloads:
+            ready.append(plan.prepare(payload))  # noqa: PERF401 - those before it count
+    return ready
 
 
 def _item_error(error: CryptokiError) -> ItemError:
