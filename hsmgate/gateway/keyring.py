@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hsmgate.domain.model import KeyInfo
+from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.pool import TokenPool
@@ -46,8 +46,8 @@ class Keyring:
         self._told: dict[TokenPool, list[KeyInfo]] = {}
         self._by_kid: dict[str, Sobject] = {}
         self._by_name: dict[str, list[Sobject]] = {}
-        self._found_kids: dict[tuple[str, str], Sobject] = {}
-        self._found_names: dict[tuple[str, str], Sobject] = {}
+        self._found_kids: dict[tuple[App, str], Sobject] = {}
+        self._found_names: dict[tuple[App, str], Sobject] = {}
 
     def update(self, pool: TokenPool, keys: Keys) -> None:
         """Take in what a token has now."""
@@ -57,7 +57,7 @@ class Keyring:
 
     def by_kid(self, kid: str, app: App) -> Sobject:
         """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        at = app.id, kid.lower()
+        at = app, kid.lower()
         sobject = self._found_kids.get(at)
         if sobject is None:
             sobject = self._found_kids[at] = self._search_kid(at[1], app)
@@ -65,14 +65,14 @@ class Keyring:
 
     def by_name(self, name: str, app: App) -> Sobject:
         """The key of that name. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        at = app.id, name
+        at = app, name
         sobject = self._found_names.get(at)
         if sobject is None:
             sobject = self._found_names[at] = self._search_name(name, app)
         return sobject
 
     def has_name(self, name: str) -> bool:
-        """Whether there is a key of that name, whoever may use it."""
+        """Whether there is a key of that name, whoever may use it: to be told only to who may use all of that name."""
         return name in self._by_name
 
     def all_of(self, app: App) -> list[Sobject]:
@@ -115,19 +115,28 @@ class Keyring:
     def _search_kid(self, kid: str, app: App) -> Sobject:
         if not _KID.fullmatch(kid):
             raise BadItem("key.kid: not a UUID")
-        sobject = self._by_kid.get(kid)
-        if sobject is None or not app.grant.covers(sobject.info.name, sobject.info.kid):
+        # A key that is not there is looked at like one that is: what a refusal takes must not tell which it was.
+        sobject = self._by_kid.get(kid, _NOBODY)
+        covered = app.grant.covers(sobject.info.name, kid)
+        if not covered or sobject is _NOBODY:
             raise NoSuchKey
         return _only_one(sobject)
 
     def _search_name(self, name: str, app: App) -> Sobject:
         check_name(name)
-        mine = [s for s in self._by_name.get(name, ()) if app.grant.covers(name, s.info.kid)]
+        there = self._by_name.get(name, _NOBODIES)
+        mine = [s for s in there if app.grant.covers(name, s.info.kid) and s is not _NOBODY]
         if not mine:
             raise NoSuchKey
         if len(mine) > 1:
             raise AmbiguousKey(f"key.name: {len(mine)} keys have this name; use kid")
         return _only_one(mine[0])
+
+
+_NOBODY = Sobject(KeyInfo(b"", "", "no such key", KeyType.OTHER, None, 0, None), [])
+"""Looked at where there is no key."""
+
+_NOBODIES = [_NOBODY]
 
 
 def _only_one(sobject: Sobject) -> Sobject:

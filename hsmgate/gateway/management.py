@@ -82,10 +82,11 @@ class KeyManager:
 
     def _check_name(self, name: str, app: App) -> None:
         check_name(name, "name")
-        if self._signer.keyring.has_name(name):
-            raise AmbiguousKey("name: there is a key of that name")
+        # First, or the answer would tell which names others have taken.
         if not app.grant.covers(name, ""):
             raise NotPermitted("name: this app may not use keys of that name")
+        if self._signer.keyring.has_name(name):
+            raise AmbiguousKey("name: there is a key of that name")
 
     async def _make(self, order: Manage, app: App) -> KeyInfo:
         await self._signer.manage(self._signer.pools[0], order)
