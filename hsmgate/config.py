@@ -20,6 +20,8 @@ from pydantic import (
     ValidationError,
 )
 
+from hsmgate.domain.digests import DIGESTS
+from hsmgate.domain.policy import Grant, Limits, SigningRules
 from hsmgate.domain.uri import TokenURI
 from hsmgate.errors import ConfigError
 
@@ -60,6 +62,12 @@ def _pin_source(value: str) -> str:
     if scheme not in ("file", "env") or not rest:
         raise ValueError("write it like file:PATH or env:NAME; the PIN itself does not belong here")
     return value
+
+
+def _hash_name(value: str) -> str:
+    if value.upper() not in DIGESTS:
+        raise ValueError(f"unknown hash; there are {', '.join(DIGESTS)}")
+    return value.upper()
 
 
 def _app_id(value: str) -> str:
@@ -117,6 +125,17 @@ class App(_Section):
     secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] = Field(repr=False)
     keys: list[Text] = ["*"]
     operations: list[Operation] = ["sign", "verify"]
+    hashes: list[Annotated[str, AfterValidator(_hash_name)]] | None = None
+    paddings: list[Literal["PKCS1_V15", "PSS"]] = ["PKCS1_V15", "PSS"]
+    payloads: Annotated[list[Literal["data", "hash"]], Field(min_length=1)] = ["data", "hash"]
+    items_per_second: Annotated[int, Field(ge=1)] | None = None
+    items_in_flight: Annotated[int, Field(ge=1)] | None = None
+
+    def grant(self) -> Grant:
+        """What all this allows it."""
+        hashes = None if self.hashes is None else frozenset(self.hashes)
+        rules = SigningRules(hashes, frozenset(self.paddings), frozenset(self.payloads))
+        return Grant.of(self.keys, self.operations, rules, Limits(self.items_per_second, self.items_in_flight))
 
 
 class Config(_Section):

@@ -14,6 +14,7 @@
      │   └─ NoSuchKey       no such key, or none that the app may use
          ├─ AmbiguousKey   409  more than one key answers to that descriptor
          ├─ Unsupported    422  this token or version cannot do the combination
+         ├─ TooMany        429  the app has come to a limit of its own; try again
          ├─ TokenFailed    500  the token failed on this item
          ├─ NoSigner       503  no signer could be had; try again
          └─ DeadlinePassed 504  the batch's time was up
@@ -97,6 +98,12 @@ class Unsupported(ItemError):
     """The token, the key or this version cannot do the combination."""
 
     status = 422
+
+
+class TooMany(ItemError):
+    """The app has come to a limit of its own. Trying again later helps."""
+
+    status = 429
 
 
 class TokenFailed(ItemError):

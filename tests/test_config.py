@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hsmgate.config import Config, check_listen
+from hsmgate.domain.policy import Limits, SigningRules
 from hsmgate.errors import ConfigError
 
 APP_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
@@ -249,3 +250,33 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path, content: byte
 @pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000], ids=["huge number", "deep nesting"])
 def test_toml_that_python_cannot_hold_is_one_problem(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, text)) == 1
+
+
+def test_what_an_app_may_do_is_read_into_its_grant(tmp_path: Path) -> None:
+    words = """
+    hashes = ["sha256", "Sha3_512"]
+    paddings = ["PSS"]
+    payloads = ["data"]
+    items_per_second = 7
+    """
+    (bound,) = load(tmp_path, TOKEN + APP + words).app
+    rules = SigningRules(frozenset({"SHA256", "SHA3_512"}), frozenset({"PSS"}), frozenset({"data"}))
+    assert (bound.grant().rules, bound.grant().limits) == (rules, Limits(per_second=7))
+    (free,) = load(tmp_path, TOKEN + APP).app
+    assert (free.grant().rules, free.grant().limits) == (SigningRules(), None)
+
+
+def test_mistakes_in_what_an_app_may_do_are_told_at_once(tmp_path: Path) -> None:
+    words = """
+    hashes = ["SHA1", "SHA257", 1]
+    paddings = ["pss"]
+    payloads = []
+    items_per_second = 0
+    items_in_flight = 1.5
+    """
+    told = problems(tmp_path, TOKEN + APP + words)
+    assert [line.partition(": ")[0] for line in told] == [
+        *("app[0].hashes[1]", "app[0].hashes[2]", "app[0].paddings[0]", "app[0].payloads"),
+        *("app[0].items_per_second", "app[0].items_in_flight"),
+    ]
+    assert "unknown hash; there are SHA1, SHA224" in told[0]

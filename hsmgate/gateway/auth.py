@@ -19,9 +19,9 @@ SEEN_AT_MOST = 1000
 """Headers that were right are known again by their hash; one app can write its own in more than one way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class App:
-    """A caller that has shown who it is."""
+    """A caller that has shown who it is. Configured anew it is another, with the same id."""
 
     id: str
     name: str
@@ -32,10 +32,7 @@ class Authenticator:
     """Tells apps by their credentials."""
 
     def __init__(self, apps: Iterable[config.App]) -> None:
-        self._apps = {
-            app.id: (App(app.id, app.name, Grant.of(app.keys, app.operations)), bytes.fromhex(app.secret_sha256))
-            for app in apps
-        }
+        self._apps = {app.id: (App(app.id, app.name, app.grant()), bytes.fromhex(app.secret_sha256)) for app in apps}
         self._seen: dict[bytes, App] = {}  # by the hash of a header that was right
 
     def app(self, app_id: str) -> App | None:

@@ -54,7 +54,7 @@ def openapi() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     kid = {"name": "kid", "in": "path", "required": True, "schema": UUID}
-    single = (*_BODY, *_KEY, *_TOKEN)
+    single = (*_BODY, *_KEY, *_TOKEN, 429)
     made = answer(201, "The key; a transient one has `transient_key` and no `kid`.", ref("Sobject"), LINKS)
     shown = answer(200, "The key.", ref("Sobject"), LINKS)
     return {

@@ -14,6 +14,7 @@ _ERRORS = {
     409: "More than one key answers to that name or kid, or the name of a new key is taken.",
     413: "The body is larger than max_body, or has more than max_items.",
     422: "The token, or this version, cannot do the combination.",
+    429: "The app has come to a limit of its own; try again.",
     500: "The token failed, or the gateway did.",
     501: "Transient keys are not imported.",
     503: "No signer could be had; try again.",
@@ -21,7 +22,9 @@ _ERRORS = {
 }
 
 _RETRY = {
-    "headers": {"Retry-After": {"description": "Seconds; wherever there is a 503.", "schema": {"type": "integer"}}}
+    "headers": {
+        "Retry-After": {"description": "Seconds; wherever there is a 429 or a 503.", "schema": {"type": "integer"}}
+    }
 }
 
 
@@ -42,7 +45,7 @@ def operation(
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     text = {"text/plain": {"schema": TEXT}}
     made["responses"] = success | {
-        str(status): {"description": _ERRORS[status], "content": text} | (_RETRY if status == 503 else {})
+        str(status): {"description": _ERRORS[status], "content": text} | (_RETRY if status in (429, 503) else {})
         for status in sorted(errors)
     }
     return made

@@ -37,7 +37,7 @@ NAME: Schema = {
 }
 HASH: Schema = {"type": "string", "enum": [*DIGESTS], "description": "In any case."}
 BOOLEAN: Schema = {"type": "boolean"}
-STATUS: Schema = {"type": "integer", "enum": [400, 403, 404, 409, 422, 500, 503, 504]}
+STATUS: Schema = {"type": "integer", "enum": [400, 403, 404, 409, 422, 429, 500, 503, 504]}
 
 
 def ref(name: str) -> Schema:

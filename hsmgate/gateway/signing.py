@@ -9,6 +9,7 @@ from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Result, Run, Work, failure
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.quotas import Quotas
 from hsmgate.gateway.targets import Target, Targets, check_may
 from hsmgate.gateway.wire import SignItem, VerifyItem
 from hsmgate.ipc.messages import Generate, Manage
@@ -21,6 +22,7 @@ class BatchSigner:
         self._keyring = keyring
         self._pools = pools
         self._targets = Targets(keyring, pools)
+        self._quotas = Quotas()
         self._server = server
         self._open: set[Batch] = set()
         self._stopping = False
@@ -44,6 +46,13 @@ class BatchSigner:
 
         A VerifyItem is verified, any other signed.
         """
+        limits = app.grant.limits
+        if limits is None:
+            return await self._run(items, app)
+        with self._quotas.admit(app, limits, items) as admitted:
+            return await self._run(admitted, app)
+
+    async def _run(self, items: Sequence[SignItem | ItemError], app: App) -> tuple[list[str | None], Sequence[Result]]:
         batch = Batch(len(items), self._server.request_timeout)
         kids: list[str | None] = [None] * len(items)
         runs: dict[TokenPool, dict[Work, Run]] = {}
@@ -52,7 +61,7 @@ class BatchSigner:
         room = self._server.max_waiting - sum(pool.waiting for pool in self._pools)
         for index, item in enumerate(items):
             try:
-                if isinstance(item, BadItem):
+                if isinstance(item, ItemError):
                     raise item
                 if room <= 0:
                     raise NoSigner(f"too many items are waiting (max_waiting is {self._server.max_waiting})")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hsmgate.domain.envelope import Blob
-from hsmgate.domain.model import ONE_TIME, KeyNotes, SignParams
+from hsmgate.domain.model import ONE_TIME, KeyNotes, KeyType, SignParams
 from hsmgate.errors import NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Work
@@ -57,7 +57,7 @@ class Targets:
 
         brought: where to remember keys that callers bring, for as long as they are wanted.
         """
-        likeness = app.id, item.likeness()
+        likeness = app, item.likeness()
         if self._version != self._keyring.version or len(self._known) >= REMEMBERED_AT_MOST:
             self._known.clear()
             self._version = self._keyring.version
@@ -79,6 +79,8 @@ class Targets:
         params = item.params()
         action = Action.VERIFY if isinstance(item, VerifyItem) else Action.SIGN
         check_may(app, action, f"this app may not {action}")
+        if action is Action.SIGN:
+            app.grant.rules.check(params)  # before there is a key: the answer is the same for any, there or not
         return self._find(descriptor, params, action, app)
 
     def _find(self, descriptor: Descriptor, params: SignParams, action: Action, app: App) -> "Target":
@@ -86,6 +88,7 @@ class Targets:
         if descriptor.inline is not None:
             check_may(app, "inline", "key.inline: this app may not bring its own keys")
             value, obj_type = descriptor.inline.read()
+            _check_default(app, params, action, KeyType.RSA if obj_type.upper() == "RSA" else KeyType.OTHER)
             operation = Operation(value, params, Source.INLINE, obj_type, action=action)
             return _anywhere(
                 operation, [pool for pool in self._pools if pool.abilities.takes_inline(obj_type)] or self._pools
@@ -93,7 +96,10 @@ class Targets:
         if descriptor.transient_key is not None:
             check_may(app, "transient", "key.transient_key: this app may not use transient keys")
             blob = descriptor.transient_key
-            key_id = Blob.read(blob).key_id
+            sealed = Blob.read(blob)
+            # Whether it tells its type truly, the signer sees by the seal.
+            _check_default(app, params, action, sealed.open().type)
+            key_id = sealed.key_id
             operation = Operation(blob, params, Source.TRANSIENT, owner=app.id, action=action)
             return _anywhere(
                 operation, [pool for pool in self._pools if key_id in pool.abilities.wrapping] or self._pools
@@ -102,6 +108,7 @@ class Targets:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:
             sobject = self._keyring.by_name(descriptor.name or "", app)
+        _check_default(app, params, action, sobject.info.type)
         _check_notes(sobject.info.notes, action)
         once = sobject.info.type in ONE_TIME
         places: list[Place] = []
@@ -115,6 +122,11 @@ def _anywhere(operation: Operation, pools: Sequence[TokenPool]) -> Target:
     work = Work(operation, places)
     places.extend((pool, work) for pool in pools)
     return Target(None, places)
+
+
+def _check_default(app: App, params: SignParams, action: Action, key_type: KeyType) -> None:
+    if action is Action.SIGN:
+        app.grant.rules.check_default(params, key_type)
 
 
 def _check_notes(notes: KeyNotes, action: Action) -> None:

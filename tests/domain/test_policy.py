@@ -1,8 +1,10 @@
-"""Which keys an app may use."""
+"""Which keys an app may use, and how."""
 
 import pytest
 
-from hsmgate.domain.policy import Grant
+from hsmgate.domain.model import KeyType, Mode, SignParams
+from hsmgate.domain.policy import Grant, Limits, SigningRules
+from hsmgate.errors import BadItem, NotPermitted
 
 KID = "0a1b2c3d-0000-4000-8000-000000000001"
 
@@ -66,3 +68,73 @@ def test_a_pattern_for_names_covers_no_key_by_the_look_of_its_kid(pattern: str) 
 
 def test_a_kid_may_be_written_in_capitals() -> None:
     assert Grant.of([KID.upper()], []).covers("rsa", KID)
+
+
+DATA, HASH = SignParams("SHA256", prehashed=False), SignParams("SHA256", prehashed=True)
+SHA1 = SignParams("sha1", prehashed=False)
+NO_HASH = SignParams(None, prehashed=False)
+STRICT = SigningRules(frozenset({"SHA256"}), frozenset({"PSS"}), frozenset({"data"}))
+
+
+def pss(digest: str, mgf: str | None = None) -> SignParams:
+    return SignParams(digest, prehashed=False, mode=Mode("PSS", mgf))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        *(DATA, HASH, SHA1, NO_HASH, pss("SHA1"), pss("SHA256", "MD5")),
+        SignParams("?", prehashed=False, mode=Mode("PKCS1_V15")),
+        SignParams(None, prehashed=True),
+    ],
+)
+def test_without_rules_everything_goes_on_to_whoever_knows_it(params: SignParams) -> None:
+    SigningRules().check(params)
+    SigningRules().check_default(params, KeyType.RSA)
+
+
+@pytest.mark.parametrize(
+    "params", [DATA, NO_HASH, pss("sha256"), pss("SHA256", "Sha256"), SignParams(None, False, Mode("PRE_HASH"))]
+)
+def test_what_the_rules_name_is_allowed(params: SignParams) -> None:
+    STRICT.check(params)
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        (SHA1, "hash_alg: this app may not use SHA1"),
+        (SignParams("SSL3", prehashed=False), "hash_alg: this app may not use SSL3"),
+        (HASH, "hash: this app may not sign it, only `data`"),
+        (SignParams(None, prehashed=True), "hash: this app may not sign it, only `data`"),
+        (pss("SHA256", "sha1"), "mode.PSS.mgf.mgf1.hash: this app may not use SHA1"),
+        (SignParams("SHA256", False, Mode("PKCS1_V15")), "mode: this app may not use PKCS1_V15"),
+    ],
+)
+def test_what_the_rules_do_not_name_is_refused(params: SignParams, text: str) -> None:
+    with pytest.raises(NotPermitted) as caught:
+        STRICT.check(params)
+    assert str(caught.value) == text
+
+
+def test_an_app_may_be_kept_from_data() -> None:
+    with pytest.raises(NotPermitted, match=r"^data: this app may not sign it, only `hash`$"):
+        SigningRules(payloads=frozenset({"hash"})).check(DATA)
+
+
+@pytest.mark.parametrize("params", [SignParams("SHA257", prehashed=False), pss("SHA256", "SHA257")])
+def test_a_hash_that_nobody_knows_is_a_bad_item(params: SignParams) -> None:
+    with pytest.raises(BadItem, match="unknown hash"):
+        STRICT.check(params)
+
+
+def test_the_default_padding_of_an_rsa_key_is_refused_like_the_padding_itself() -> None:
+    with pytest.raises(NotPermitted, match=r"^mode: "):
+        STRICT.check_default(DATA, KeyType.RSA)
+    STRICT.check_default(DATA, KeyType.EC)
+    STRICT.check_default(pss("SHA256"), KeyType.RSA)
+
+
+def test_no_limit_is_none() -> None:
+    assert Grant.of([], [], limits=Limits()).limits is None
+    assert Grant.of([], [], limits=Limits(in_flight=1)).limits == Limits(None, 1)

@@ -2,12 +2,15 @@
 
 from aiohttp import web
 
-from hsmgate.errors import NoSigner
+from hsmgate.errors import NoSigner, TooMany
 
 RETRY = {"Retry-After": "1"}
-"""Seconds (RFC 9110, section 10.2.3): goes with every answer that has a 503 in it."""
+"""Seconds (RFC 9110, section 10.2.3)."""
+
+RETRIED = frozenset({NoSigner.status, TooMany.status})
+"""RETRY goes with every answer that has one of these in it."""
 
 
 def failed(status: int, text: str) -> web.Response:
     """The answer to it."""
-    return web.Response(status=status, text=text, headers=RETRY if status == NoSigner.status else None)
+    return web.Response(status=status, text=text, headers=RETRY if status in RETRIED else None)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from hsmgate.errors import BadItem, NoSigner
+from hsmgate.errors import BadItem
 from hsmgate.gateway.answers import write_answer, write_body
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
-from hsmgate.gateway.routes.errors import RETRY, failed
+from hsmgate.gateway.routes.errors import RETRIED, RETRY, failed
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.wire import (
     BadBody,
@@ -55,9 +55,7 @@ async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem
         text = f"{len(items)} items, but a batch has at most {request.app[MAX_ITEMS]} (max_items)"
         raise web.HTTPRequestEntityTooLarge(request.app[MAX_ITEMS], len(items), text=text)
     kids, results = await request.app[SIGNER].run(items, app)
-    headers = (
-        RETRY if any(isinstance(result, Failure) and result.status == NoSigner.status for result in results) else None
-    )
+    headers = RETRY if any(isinstance(result, Failure) and result.status in RETRIED for result in results) else None
     return web.Response(body=write_answer(kids, results), content_type="application/json", headers=headers)
 
 
