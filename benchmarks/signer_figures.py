@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hsmgate.config import Config
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.gateway.pin import read_pin
+from hsmgate.gateway.pin import PinFile, read_pin
 from hsmgate.gateway.signer_process import SignerProcess
 from tests.gateway_process import Gateway, b64, serving
 from tests.token_tool import Demo
@@ -51,7 +51,7 @@ async def _start(config: Config, capabilities: Capabilities | None) -> tuple[flo
     started = time.perf_counter()
     token = config.token[0]
     pin = read_pin(token.pin_source, config.folder)
-    signer = await SignerProcess.start(token, config.folder, pin, capabilities)
+    signer = await SignerProcess.start(token, config.folder, pin, PinFile(), capabilities)
     seconds = time.perf_counter() - started
     await signer.stop()
     return seconds, signer.opened.capabilities

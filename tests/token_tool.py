@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +44,22 @@ class Demo:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
-    def make_key(self, label: str, key_type: str, ckaid: str | None = None) -> None:
-        """A new key pair; `ckaid` in hex."""
-        self.tool("-l", "--keypairgen", "--key-type", key_type, "--label", label, *(["--id", ckaid] if ckaid else []))
+    def copy(self, folder: Path) -> "Demo":
+        """A copy of it, to be changed."""
+        shutil.copytree(self.folder, folder)
+        conf = folder / "softhsm2.conf"
+        conf.write_text(conf.read_text().replace(str(self.folder), str(folder)))
+        return Demo(folder)
+
+    def make_key(self, label: str, key_type: str, ckaid: str | None = None, more: Sequence[str] = ()) -> None:
+        """A new key pair; `ckaid` in hex, `more` as pkcs11-tool has it."""
+        ids = ["--id", ckaid] if ckaid else []
+        self.tool("-l", "--keypairgen", "--key-type", key_type, "--label", label, *ids, *more)
+
+    def forbid_signing(self, label: str) -> None:
+        """Set CKA_SIGN of a private key to false."""
+        command = [sys.executable, "-m", "tests.forbid_signing", MODULE, "hsmgate-demo", label]
+        subprocess.run(command, env=self._environment, input=self.pin.encode(), check=True)
 
     def delete_key(self, label: str) -> None:
         for half in ("privkey", "pubkey"):

@@ -1,4 +1,4 @@
-"""EMSA-PSS (RFC 8017, section 9.1), for tokens whose own PSS cannot do a combination.
+"""EMSA-PSS and EMSA-PKCS1-v1_5 (RFC 8017, section 9), where the token, or the key, does not do the padding.
 
 It handles no secret: the token does the private operation on the encoded message, by CKM_RSA_X_509.
 """
@@ -7,6 +7,11 @@ import hmac
 import os
 
 from hsmgate.domain.digests import Digest
+
+
+def pkcs1_encode(digest_info: bytes, size: int) -> bytes:
+    """The encoded message, `size` bytes, for a DigestInfo that leaves at least 11 of them free (section 9.2)."""
+    return b"\0\1" + b"\xff" * (size - len(digest_info) - 3) + b"\0" + digest_info
 
 
 def mgf1(digest: Digest, seed: bytes, length: int) -> bytes:

@@ -2,11 +2,12 @@
 
 `plan` is a pure function of how the item wants to be signed, the key, and what the token can do. Numbers: PKCS#11 3.2,
 pkcs11t.h. Everything is hashed here and signed by raw mechanisms, so `data` and `hash` take one path and it does not
-matter which of the combined mechanisms a token has.
+matter which of the combined mechanisms a token has. Only a key that does not allow the raw one (CKA_ALLOWED_MECHANISMS)
+is signed with by another that comes to the same.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from hsmgate.domain import capabilities as can
@@ -25,11 +26,24 @@ from hsmgate.domain.ckm import (
     CKM_SLH_DSA,
     CKM_XMSS,
     CKM_XMSSMT,
+    DSA_HASHING,
+    ECDSA_HASHING,
+    RSA_PKCS_HASHING,
+    RSA_PSS_HASHING,
+    ckm_name,
 )
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.digests import Digest, find_digest
-from hsmgate.domain.emsa import pss_encode, pss_fits
+from hsmgate.domain.emsa import pkcs1_encode, pss_encode, pss_fits
 from hsmgate.domain.model import ONE_TIME, KeyInfo, KeyType, Mode, SignParams
+from hsmgate.domain.plans import (
+    LARGEST_SIGNATURE,
+    ContextParameter,
+    EddsaParameter,
+    Plan,
+    PssParameter,
+    Transform,
+)
 from hsmgate.errors import BadItem, NotPermitted, Unsupported
 
 CKH_HEDGE_PREFERRED = 0
@@ -40,85 +54,33 @@ ML_DSA_PARAMETER_SETS = {1: "MlDsa44", 2: "MlDsa65", 3: "MlDsa87"}
 
 ML_DSA_SIGNATURE_SIZES = {"MlDsa44": 2420, "MlDsa65": 3309, "MlDsa87": 4627}
 EDWARDS_SIGNATURE_SIZES = {"Ed25519": 64, "Ed448": 114}
-LARGEST_SIGNATURE = 128 * 1024
-"""Bytes: more than any mechanism of PKCS#11 3.2 gives."""
-
-
-Transform = Callable[[bytes], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class PssParameter:
-    """CK_RSA_PKCS_PSS_PARAMS (PKCS#11 3.2, section 6.1.8).
-
-    hash, mgf: CKM_… and CKG_MGF1_… numbers.
-    salt_size: bytes.
-    """
-
-    hash: int
-    mgf: int
-    salt_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class EddsaParameter:
-    """CK_EDDSA_PARAMS (PKCS#11 3.2, section 6.3.15), without a context."""
-
-    prehash: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ContextParameter:
-    """CK_SIGN_ADDITIONAL_CONTEXT, or CK_HASH_SIGN_ADDITIONAL_CONTEXT where there is a hash (PKCS#11 3.2, section 6.67).
-
-    hash: CKM_… of the hash that the digest was made with.
-    """
-
-    hedge: int
-    context: bytes
-    hash: int | None = None
-
-
-Parameter = PssParameter | EddsaParameter | ContextParameter | None
-"""What goes with a mechanism. Only the caller of C can pack it: there may be pointers in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to sign any item of the same parameters with the same key.
-
-    prepare: the item's bytes to what C_Sign gets; raises BadItem where the bytes cannot be right.
-    signature_size: the most bytes that C_Sign will give; exactly what it gives, but for SLH-DSA and one-time keys.
-    finish: what C_Sign gave to what the caller gets.
-    once: the key is used up by signing, so nothing that may have been signed is signed again.
-    """
-
-    mechanism: int
-    parameter: Parameter
-    prepare: Transform
-    signature_size: int
-    finish: Transform = bytes
-    once: bool = False
 
 
 def plan(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
     """The plan for an item.
 
-    Raises BadItem where the item contradicts itself or the key, NotPermitted where the key may not sign, Unsupported
-    where the token cannot do it. The text names the member to blame.
+    Raises BadItem where the item contradicts itself or the key, NotPermitted where the key may not sign, or not so,
+    Unsupported where the token cannot do it. The text names the member to blame.
     """
     if not key.may_sign:
         raise NotPermitted("key: it may not sign (CKA_SIGN is false)")
-    if key.always_authenticate:
-        raise Unsupported("key: it wants its PIN at every signature (CKA_ALWAYS_AUTHENTICATE), which is not served")
     if params.context is not None and key.type is not KeyType.ML_DSA:
         raise BadItem("context: only ML-DSA keys take a context")
     if params.mode is not None and key.type not in (KeyType.RSA, KeyType.ML_DSA):
         raise BadItem(f"mode: {key.type} keys take none")
-    return _PLANNERS[key.type](params, key, token)
+    if key.type not in _PLANNERS:
+        raise Unsupported("key: its type has no signature mechanism here")
+    plans = iter(_PLANNERS[key.type](params, key, token))
+    best = next(plans)
+    if key.mechanisms is None or best.mechanism in key.mechanisms:
+        return best
+    for other in plans:
+        if other.mechanism in key.mechanisms:
+            return other
+    raise NotPermitted(f"key: it does not allow {ckm_name(best.mechanism)} (CKA_ALLOWED_MECHANISMS)")
 
 
-def _rsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
+def _rsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Iterator[Plan]:
     digest = _digest(params)
     mode = params.mode or Mode("PKCS1_V15")
     if mode.name == "PKCS1_V15":
@@ -129,7 +91,7 @@ def _rsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
     raise BadItem("mode: RSA keys take PSS or PKCS1_V15")
 
 
-def _rsa_pkcs1(params: SignParams, digest: Digest, key: KeyInfo, token: Capabilities) -> Plan:
+def _rsa_pkcs1(params: SignParams, digest: Digest, key: KeyInfo, token: Capabilities) -> Iterator[Plan]:
     """RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2): the token pads, the DigestInfo is ours."""
     size = (key.bits + 7) // 8
     if len(digest.digest_info) + digest.size > size - 11:
@@ -137,10 +99,14 @@ def _rsa_pkcs1(params: SignParams, digest: Digest, key: KeyInfo, token: Capabili
     _require(token, can.RSA_PKCS1)
     hashed = _hasher(params, digest)
     prefix = digest.digest_info
-    return Plan(CKM_RSA_PKCS, None, lambda payload: prefix + hashed(payload), size)
+    raw = Plan(CKM_RSA_PKCS, None, lambda payload: prefix + hashed(payload), size)
+    yield raw
+    yield from _hashing(RSA_PKCS_HASHING, raw, params, digest, token)
+    if token.can(can.RSA_RAW):
+        yield Plan(CKM_RSA_X_509, None, lambda payload: pkcs1_encode(prefix + hashed(payload), size), size)
 
 
-def _rsa_pss(params: SignParams, digest: Digest, mgf: Digest, key: KeyInfo, token: Capabilities) -> Plan:
+def _rsa_pss(params: SignParams, digest: Digest, mgf: Digest, key: KeyInfo, token: Capabilities) -> Iterator[Plan]:
     """RSASSA-PSS (RFC 8017, section 8.1), salt as long as the digest; encoded here where the token's own cannot."""
     if params.deterministic:
         raise Unsupported("deterministic_signature: PSS signatures have a random salt")
@@ -149,39 +115,64 @@ def _rsa_pss(params: SignParams, digest: Digest, mgf: Digest, key: KeyInfo, toke
     size = (key.bits + 7) // 8
     hashed = _hasher(params, digest)
     if digest.ckm is not None and mgf.ckg is not None and token.can(can.rsa_pss(digest.name, mgf.name)):
-        return Plan(CKM_RSA_PKCS_PSS, PssParameter(digest.ckm, mgf.ckg, digest.size), hashed, size)
+        raw = Plan(CKM_RSA_PKCS_PSS, PssParameter(digest.ckm, mgf.ckg, digest.size), hashed, size)
+        yield raw
+        yield from _hashing(RSA_PSS_HASHING, raw, params, digest, token)
+        if not token.can(can.RSA_RAW):
+            return
     _require(token, can.RSA_RAW)
-    return Plan(CKM_RSA_X_509, None, lambda payload: pss_encode(digest, mgf, key.bits, hashed(payload)), size)
+    yield Plan(CKM_RSA_X_509, None, lambda payload: pss_encode(digest, mgf, key.bits, hashed(payload)), size)
 
 
-def _ecdsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
+def _hashing(
+    mechanisms: Mapping[str, int], raw: Plan, params: SignParams, digest: Digest, token: Capabilities
+) -> Iterator[Plan]:
+    """The same by a mechanism that hashes too. Nobody tried it: the token lists it, and its signatures are verified."""
+    mechanism = mechanisms.get(digest.name)
+    if mechanism in token.mechanisms and not params.prehashed:
+        yield replace(raw, mechanism=mechanism, prepare=bytes, raw=raw)
+
+
+def _ecdsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Iterator[Plan]:
     """ECDSA (FIPS 186-5, section 6.4)."""
     curve = CURVES.get(key.variant or "")
     if curve is None:
         raise Unsupported("key: its curve is not known here")
-    return _dsa_like(params, token, can.ECDSA, CKM_ECDSA, curve.order_bytes)
+    return _dsa_like(params, token, can.ECDSA, (CKM_ECDSA, ECDSA_HASHING), curve.order_bytes)
 
 
-def _dsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
+def _dsa(params: SignParams, key: KeyInfo, token: Capabilities) -> Iterator[Plan]:
     """DSA (FIPS 186-4, section 4)."""
     if key.variant is None:
         raise Unsupported("key: its token does not show the length of q (CKA_SUBPRIME)")
-    return _dsa_like(params, token, can.DSA, CKM_DSA, (int(key.variant) + 7) // 8)
+    return _dsa_like(params, token, can.DSA, (CKM_DSA, DSA_HASHING), (int(key.variant) + 7) // 8)
 
 
-def _dsa_like(params: SignParams, token: Capabilities, capability: str, mechanism: int, order_bytes: int) -> Plan:
-    """What counts of a digest is its leftmost bytes, as many as the order has; some tokens refuse more."""
+def _dsa_like(
+    params: SignParams,
+    token: Capabilities,
+    capability: str,
+    mechanisms: tuple[int, Mapping[str, int]],
+    order_bytes: int,
+) -> Iterator[Plan]:
+    """What counts of a digest is its leftmost bytes, as many as the order has; some tokens refuse more.
+
+    mechanisms: the raw one, and those that hash too.
+    """
     if params.deterministic:
         raise Unsupported(f"deterministic_signature: PKCS#11 has no deterministic {capability}")
     _require(token, capability)
-    hashed = _hasher(params, _digest(params))
-    return Plan(
-        mechanism,
+    digest = _digest(params)
+    hashed = _hasher(params, digest)
+    raw = Plan(
+        mechanisms[0],
         None,
         lambda payload: hashed(payload)[:order_bytes],
         2 * order_bytes,
         partial(ecdsa_der, order_bytes=order_bytes),
     )
+    yield raw
+    yield from _hashing(mechanisms[1], raw, params, digest, token)
 
 
 def _edwards(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
@@ -240,22 +231,25 @@ def _message(mechanism: int, capability: str, params: SignParams, key: KeyInfo, 
     return Plan(mechanism, None, bytes, LARGEST_SIGNATURE, once=key.type in ONE_TIME)
 
 
-def _other(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
-    raise Unsupported("key: its type has no signature mechanism here")
+_Planner = Callable[[SignParams, KeyInfo, Capabilities], Iterable[Plan]]
+"""The plans that come to the same, the best first, and at least one; or it raises an ItemError."""
 
 
-_PLANNERS: dict[KeyType, Callable[[SignParams, KeyInfo, Capabilities], Plan]] = {
+def _sole(planner: Callable[[SignParams, KeyInfo, Capabilities], Plan]) -> _Planner:
+    return lambda params, key, token: (planner(params, key, token),)
+
+
+_PLANNERS: dict[KeyType, _Planner] = {
     KeyType.RSA: _rsa,
     KeyType.EC: _ecdsa,
-    KeyType.ED25519: _edwards,
-    KeyType.ED448: _edwards,
+    KeyType.ED25519: _sole(_edwards),
+    KeyType.ED448: _sole(_edwards),
     KeyType.DSA: _dsa,
-    KeyType.ML_DSA: _ml_dsa,
-    KeyType.SLH_DSA: partial(_message, CKM_SLH_DSA, can.SLH_DSA),
-    KeyType.HSS: partial(_message, CKM_HSS, KeyType.HSS.value),
-    KeyType.XMSS: partial(_message, CKM_XMSS, KeyType.XMSS.value),
-    KeyType.XMSSMT: partial(_message, CKM_XMSSMT, KeyType.XMSSMT.value),
-    KeyType.OTHER: _other,
+    KeyType.ML_DSA: _sole(_ml_dsa),
+    KeyType.SLH_DSA: _sole(partial(_message, CKM_SLH_DSA, can.SLH_DSA)),
+    KeyType.HSS: _sole(partial(_message, CKM_HSS, KeyType.HSS.value)),
+    KeyType.XMSS: _sole(partial(_message, CKM_XMSS, KeyType.XMSS.value)),
+    KeyType.XMSSMT: _sole(partial(_message, CKM_XMSSMT, KeyType.XMSSMT.value)),
 }
 
 
@@ -288,28 +282,3 @@ def _of_length(member: str, size: int, name: str) -> Transform:
         return payload
 
     return checked
-
-
-def promised(mechanisms: frozenset[int]) -> Capabilities:
-    """What a mechanism list promises: the best there is where a token lets us try nothing."""
-    shown: set[str] = set()
-    for mechanism, names in _PROMISES.items():
-        if mechanism in mechanisms:
-            shown.update(names)
-    return Capabilities(mechanisms, frozenset(shown), tried=False)
-
-
-_PROMISES: dict[int, tuple[str, ...]] = {
-    CKM_RSA_PKCS: (can.RSA_PKCS1,),
-    CKM_RSA_X_509: (can.RSA_RAW,),
-    # SHA-3 in PSS is new, and a hash that differs from MGF1's is often refused.
-    CKM_RSA_PKCS_PSS: tuple(can.rsa_pss(name, name) for name in ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512")),
-    CKM_ECDSA: (can.ECDSA,),
-    CKM_DSA: (can.DSA,),
-    CKM_EDDSA: (can.edwards("Ed25519"),),
-    CKM_ML_DSA: (*ML_DSA_SIGNATURE_SIZES,),
-    CKM_SLH_DSA: (can.SLH_DSA,),
-    CKM_HSS: (KeyType.HSS.value,),
-    CKM_XMSS: (KeyType.XMSS.value,),
-    CKM_XMSSMT: (KeyType.XMSSMT.value,),
-}

@@ -52,6 +52,7 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     public_key: DER SubjectPublicKeyInfo, or None where the token shows no public part.
     may_sign: CKA_SIGN.
     always_authenticate: CKA_ALWAYS_AUTHENTICATE.
+    mechanisms: CKA_ALLOWED_MECHANISMS, the CKM_… numbers that it may be used with; None where it tells of none.
     notes: what is kept beside it.
     """
 
@@ -64,6 +65,7 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     public_key: bytes | None
     may_sign: bool = True
     always_authenticate: bool = False
+    mechanisms: frozenset[int] | None = None
     notes: KeyNotes = KeyNotes()
 
 

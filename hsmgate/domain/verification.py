@@ -20,16 +20,9 @@ from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckm import CKM_RSA_PKCS
 from hsmgate.domain.digests import DIGESTS, find_digest
 from hsmgate.domain.emsa import pss_verify
-from hsmgate.domain.mechanisms import (
-    ML_DSA_SIGNATURE_SIZES,
-    ContextParameter,
-    EddsaParameter,
-    Plan,
-    PssParameter,
-    hash_payload,
-    plan,
-)
+from hsmgate.domain.mechanisms import ML_DSA_SIGNATURE_SIZES, hash_payload, plan
 from hsmgate.domain.model import KeyInfo, SignParams
+from hsmgate.domain.plans import ContextParameter, EddsaParameter, Plan, PssParameter
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA1": hashes.SHA1(),  # noqa: S303 - to verify what was asked for
@@ -69,6 +62,8 @@ class Verifier:
 
         None where nobody here can tell.
         """
+        if plan.raw is not None:
+            return self.verifies(plan.raw, plan.raw.prepare(signed), signature)
         try:
             return self._verify(plan, signed, signature)
         except (InvalidSignature, ValueError):
@@ -171,7 +166,7 @@ _EVERYTHING = Capabilities.of(
 
 def plan_to_verify(params: SignParams, key: KeyInfo) -> Plan:
     """The plan that a signature would follow, wherever it was made. Raises ItemError."""
-    return plan(params, structs.replace(key, may_sign=True, always_authenticate=False), _EVERYTHING)
+    return plan(params, structs.replace(key, may_sign=True, mechanisms=None), _EVERYTHING)
 
 
 def verify_item(params: SignParams, key: KeyInfo, payload: bytes, signature: bytes) -> bool | None:

@@ -7,6 +7,7 @@ from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import SignerStartError
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.pin import PinFile
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.supervisor import start_patiently
 from hsmgate.ipc.messages import Opened
@@ -31,7 +32,7 @@ async def check(loaded: config.Config) -> bool:
 
 
 async def _open(token: config.Token, folder: Path) -> Opened:
-    process = await start_patiently(token, folder)
+    process = await start_patiently(token, folder, PinFile())
     await process.stop()
     return process.opened
 

@@ -14,7 +14,7 @@ from typing import Self, cast
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.gateway.pin import Pin
+from hsmgate.gateway.pin import Pin, PinFile
 from hsmgate.ipc.frames import FrameReader, frame
 from hsmgate.ipc.messages import (
     FromSigner,
@@ -80,12 +80,19 @@ class SignerProcess:
         self.pid = process.pid
 
     @classmethod
-    async def start(cls, token: config.Token, folder: Path, pin: Pin, capabilities: Capabilities | None = None) -> Self:
+    async def start(
+        cls,
+        token: config.Token,
+        folder: Path,
+        pin: Pin,
+        pin_file: PinFile,
+        capabilities: Capabilities | None = None,
+    ) -> Self:
         """Start a signer for the token and wait until it is ready; it tries the token unless told what that can do.
 
         Raises PinRefused, TokenMisconfigured, or SignerStartError where another try may help.
         """
-        process, link = await _spawn(token, folder)
+        process, link = await _spawn(token, folder, pin_file.of(pin))
         answer: asyncio.Future[FromSigner] = asyncio.get_running_loop().create_future()
         link.on_message = lambda message: None if answer.done() else answer.set_result(message)
         module = str(folder / token.module) if "/" in token.module else token.module
@@ -124,16 +131,16 @@ class SignerProcess:
         await _end(self._process, self._link)
 
 
-async def _spawn(token: config.Token, folder: Path) -> tuple[asyncio.subprocess.Process, _Link]:
+async def _spawn(token: config.Token, folder: Path, pin_file: int) -> tuple[asyncio.subprocess.Process, _Link]:
     """The process and our end of its socket. Its own folder is the config's, so that paths in `env` may be relative."""
     ours, theirs = socket.socketpair()
     environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "hsmgate.signer", str(theirs.fileno())),
+            *(sys.executable, "-P", "-m", "hsmgate.signer", str(theirs.fileno()), str(pin_file)),
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,  # modules print; our standard output is for one line
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), pin_file),
             cwd=folder,
             env=environment | token.env,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from hsmgate import config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.gateway.pin import Pin, read_pin
+from hsmgate.gateway.pin import Pin, PinFile, read_pin
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
@@ -67,6 +67,7 @@ class Supervisor:
         self.token = token
         self.pool = TokenPool(token.name, token.sessions, self._keys_came(on_keys))
         self._folder = folder
+        self._pin_file = PinFile()
         self._backoff = Backoff()
         self._pause_seconds = 0.0
         self._short = asyncio.Event()
@@ -78,7 +79,7 @@ class Supervisor:
 
         Raises PinRefused, TokenMisconfigured or SignerStartError.
         """
-        self._join(await start_patiently(self.token, self._folder))
+        self._join(await start_patiently(self.token, self._folder, self._pin_file))
         self.start_later()
 
     def start_later(self) -> None:
@@ -94,6 +95,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(signer.process.stop() for signer in self.pool.signers))
+        self._pin_file.close()
 
     async def _grow(self) -> None:
         """Start signers while there are too few, one at a time: tokens dislike a crowd, and one probe is enough.
@@ -122,7 +124,8 @@ class Supervisor:
         while True:
             pin = read_pin(self.token.pin_source, self._folder)
             try:
-                return await SignerProcess.start(self.token, self._folder, pin, self.pool.abilities.capabilities)
+                able = self.pool.abilities.capabilities
+                return await SignerProcess.start(self.token, self._folder, pin, self._pin_file, able)
             except PinRefused as error:
                 log.error("token %s: %s. It is not tried again before pin_source holds another", name, error)
                 self.pool.give_up(f"token {name}: the PIN was refused")
@@ -191,7 +194,7 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
 
 
-async def start_patiently(token: config.Token, folder: Path) -> SignerProcess:
+async def start_patiently(token: config.Token, folder: Path, pin_file: PinFile) -> SignerProcess:
     """A token's first signer, tried again where that may help.
 
     Raises PinRefused, TokenMisconfigured or, after FIRST_START_TRIES, SignerStartError.
@@ -200,7 +203,7 @@ async def start_patiently(token: config.Token, folder: Path) -> SignerProcess:
     tries = 1
     while True:
         try:
-            return await SignerProcess.start(token, folder, read_pin(token.pin_source, folder))
+            return await SignerProcess.start(token, folder, read_pin(token.pin_source, folder), pin_file)
         except (PinRefused, TokenMisconfigured):
             raise
         except SignerStartError:

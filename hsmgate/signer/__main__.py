@@ -1,4 +1,6 @@
-"""The signer process: `python -m hsmgate.signer FD`, started by the gateway with one end of a socket pair.
+"""The signer process: `python -m hsmgate.signer FD FD`, started by the gateway with one end of a socket pair.
+
+The other is a file that the signers of a token share (see `hsmgate.signer.pin`).
 
 The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
 to. The
@@ -68,7 +70,7 @@ class Link:
                 yield decode_to_signer(message)
 
 
-def main(fd: int) -> int:
+def main(fd: int, pin_file: int) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
@@ -78,7 +80,7 @@ def main(fd: int) -> int:
     order = next(messages, None)
     if not isinstance(order, Open):
         return EXIT_GATEWAY_GONE
-    token = _open(order, link)
+    token = _open(order, pin_file, link)
     if token is None:
         return EXIT_OPEN_FAILED
     work = Lanes()
@@ -97,10 +99,10 @@ def main(fd: int) -> int:
     return EXIT_GATEWAY_GONE
 
 
-def _open(order: Open, link: Link) -> Token | None:
+def _open(order: Open, pin_file: int, link: Link) -> Token | None:
     """The token, once the gateway has been told of it; None where it could not be opened."""
     try:
-        token = Token(order)
+        token = Token(order, pin_file)
         link.send(token.opened())
         return token
     except (SignerStartError, TokenLost) as error:
@@ -153,7 +155,7 @@ def _leave(code: int) -> None:
 
 if __name__ == "__main__":
     try:
-        _code = main(int(sys.argv[1]))
+        _code = main(int(sys.argv[1]), int(sys.argv[2]))
     except (FrameError, OSError) as _error:
         log.critical("gives up: %s", _error)
         _code = EXIT_BUG

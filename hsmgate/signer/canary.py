@@ -10,8 +10,9 @@ import time
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckr import Failure, classify
 from hsmgate.domain.inline import parse_inline
-from hsmgate.domain.mechanisms import Plan, plan
+from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import SignParams
+from hsmgate.domain.plans import Plan
 from hsmgate.domain.verification import Verifier
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import key_info

@@ -23,6 +23,7 @@ _PRIVATE_KEY_ATTRIBUTES = (
     *(cka.CKA_LABEL, cka.CKA_ID, cka.CKA_KEY_TYPE, cka.CKA_SIGN, cka.CKA_ALWAYS_AUTHENTICATE),
     *(cka.CKA_MODULUS, cka.CKA_PUBLIC_EXPONENT, cka.CKA_EC_PARAMS, cka.CKA_PUBLIC_KEY_INFO),
     *(cka.CKA_PRIME, cka.CKA_SUBPRIME, cka.CKA_BASE, cka.CKA_PARAMETER_SET),
+    cka.CKA_ALLOWED_MECHANISMS,
 )
 
 _PUBLIC_KEY_ATTRIBUTES = (
@@ -160,6 +161,7 @@ def _key_info(
         public_key=public_key,
         may_sign=_flag(attributes, cka.CKA_SIGN, default=True),
         always_authenticate=_flag(attributes, cka.CKA_ALWAYS_AUTHENTICATE, default=False),
+        mechanisms=_mechanisms(attributes.get(cka.CKA_ALLOWED_MECHANISMS, b"")),
     )
 
 
@@ -234,6 +236,14 @@ def _name(label: bytes) -> str | None:
 def _flag(attributes: Attributes, type_: int, *, default: bool) -> bool:
     value = attributes.get(type_)
     return value != b"\x00" if value else default
+
+
+def _mechanisms(value: bytes) -> frozenset[int] | None:
+    """An array of CK_MECHANISM_TYPE. An empty one is as good as none: tokens show it where nothing was ever set."""
+    size = ctypes.sizeof(ULONG)
+    if not value or len(value) % size:
+        return None
+    return frozenset((ULONG * (len(value) // size)).from_buffer_copy(value))
 
 
 def _ulong(attributes: Attributes, type_: int) -> int:

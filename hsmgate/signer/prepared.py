@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from hsmgate.domain.mechanisms import Plan, plan
+from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.domain.plans import Plan
 from hsmgate.domain.verification import Verifier
 from hsmgate.errors import ItemError, NoSuchKey
 from hsmgate.ipc.messages import Operation, Source
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import create_inline, public_part
-from hsmgate.signer.sessions import Session
+from hsmgate.signer.sessions import Allow, Session
 from hsmgate.signer.structs import ULONG, Reference, mechanism
 from hsmgate.signer.token import Token
 
@@ -24,6 +25,7 @@ class Prepared:
     key, mechanism: as C takes them.
     verifier: what the next signature is verified by before it leaves; None where that is not needed, or nobody can.
     always: whether each signature is verified, not only the first.
+    allow: what is to be done once a signature has begun, where the key wants the PIN then.
     """
 
     plan: Plan
@@ -32,6 +34,7 @@ class Prepared:
     mechanism: Reference
     verifier: Verifier | None
     always: bool
+    allow: Allow | None
 
 
 class Operations:
@@ -112,7 +115,8 @@ class Operations:
         decided = plan(operation.params, key, self._token.capabilities)
         packed = mechanism(decided.mechanism, decided.parameter)
         always = self._token.verify_always or key.type is KeyType.RSA  # to verify RSA costs next to nothing
-        return Prepared(decided, handle, ULONG(handle), Reference(packed), Verifier.of(key.public_key), always)
+        allow = self._token.pin.allow if key.always_authenticate else None
+        return Prepared(decided, handle, ULONG(handle), Reference(packed), Verifier.of(key.public_key), always, allow)
 
     def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
         """A key on the token and its handle. Raises NoSuchKey or TokenLost."""

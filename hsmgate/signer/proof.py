@@ -30,8 +30,10 @@ from hsmgate.domain.ckm import (
 )
 from hsmgate.domain.digests import DIGESTS
 from hsmgate.domain.inline import parse_inline
-from hsmgate.domain.mechanisms import Plan, plan, promised
+from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
+from hsmgate.domain.plans import Plan
+from hsmgate.domain.promises import promised
 from hsmgate.domain.verification import Verifier, verifies_prehash
 from hsmgate.errors import ItemError
 from hsmgate.signer.cryptoki import CryptokiError

@@ -7,7 +7,7 @@ knows no PIN. A session is used by one thread at a time.
 
 import ctypes
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK
@@ -18,6 +18,7 @@ CKF_RW_SESSION = 0x02
 CKF_SERIAL_SESSION = 0x04
 CKU_SO = 0
 CKU_USER = 1
+CKU_CONTEXT_SPECIFIC = 2
 CKS_USER_FUNCTIONS = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 CKR_ATTRIBUTE_SENSITIVE = 0x11
 CKR_ATTRIBUTE_TYPE_INVALID = 0x12
@@ -34,6 +35,10 @@ AttributeValue = Union[bytes, bool, int, "Template"]
 
 Template = Mapping[int, AttributeValue]
 """Attribute types and values."""
+
+
+Allow = Callable[["Session"], None]
+"""What a key wants before it signs, in the session that it signs in. Raises CryptokiError."""
 
 
 class Session:
@@ -57,6 +62,11 @@ class Session:
         """Log the process in as the token's user. Tries once. Raises CryptokiError."""
         secret = pin.encode()
         self._module.check("C_Login", self.handle, CKU_USER, secret, len(secret))
+
+    def login_to_sign(self, pin: bytearray) -> None:
+        """Allow the signature that this session has begun (PKCS#11 3.2, section 5.6.6). Raises CryptokiError."""
+        secret = (ctypes.c_char * len(pin)).from_buffer(pin)  # no copy
+        self._module.check("C_Login", self.handle, CKU_CONTEXT_SPECIFIC, secret, len(pin))
 
     def initialise_pin(self, so_pin: str, pin: str) -> None:
         """Set the user PIN of a new token, as its security officer. Raises CryptokiError."""
@@ -87,20 +97,31 @@ class Session:
         """
         return self.sign_ready(ULONG(key), Reference(mechanism), data, size)
 
-    def sign_ready(self, key: ULONG, mechanism: Reference, data: bytes, size: int) -> bytes:
+    def sign_ready(
+        self, key: ULONG, mechanism: Reference, data: bytes, size: int, allow: "Allow | None" = None
+    ) -> bytes:
         """The same, with arguments that C can take as they are: making them anew costs more than the call."""
         made: list[bytes] = []
-        self.sign_all(key, mechanism, (data,), size, made)
+        self.sign_all(key, mechanism, (data,), size, made, allow=allow)
         return made[0]
 
     def sign_all(
-        self, key: ULONG, mechanism: Reference, data: Sequence[bytes], size: int, signatures: list[bytes]
+        self,
+        key: ULONG,
+        mechanism: Reference,
+        data: Sequence[bytes],
+        size: int,
+        signatures: list[bytes],
+        *,
+        allow: "Allow | None" = None,
     ) -> None:
         """Sign one after the other, and add to the list each signature that was made.
 
         Nothing happens between the calls that can happen before or after them all: the module leaves the processor's
         caches cold, and what takes a microsecond by itself takes several there. Raises CryptokiError for the first
         that fails.
+
+        allow: what is to be done once a signature has begun.
         """
         init, sign, session, reference = self._sign_init, self._sign, self._self, mechanism.at
         outputs = self._outputs_of(size)
@@ -114,6 +135,8 @@ class Session:
                     ckr = init(session, reference, key)
                     if ckr:
                         raise CryptokiError("C_SignInit", ckr)
+                    if allow is not None:
+                        allow(self)
                     ckr = sign(session, item, item_size, at, length)
                     if ckr:
                         raise CryptokiError("C_Sign", ckr)

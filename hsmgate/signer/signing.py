@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from hsmgate.domain.ckr import FATAL, RECONNECTED, ckr_name, classify
 from hsmgate.domain.ckr import Failure as Class
-from hsmgate.domain.mechanisms import Plan
+from hsmgate.domain.plans import Plan
 from hsmgate.domain.verification import verify_item
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
 from hsmgate.ipc.messages import (
@@ -137,7 +137,7 @@ class Signing:
         raw: list[bytes] = []
         failed: CryptokiError | None = None
         try:
-            session.sign_all(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw)
+            session.sign_all(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw, allow=prepared.allow)
         except CryptokiError as error:
             failed = error
         for at, (signed, made) in enumerate(zip(to_sign, raw, strict=False), start):
@@ -200,7 +200,7 @@ class Signing:
         prepared = self._operations.prepare(session, operation)
         plan: Plan = prepared.plan
         to_sign = plan.prepare(payload)
-        raw = session.sign_ready(prepared.key, prepared.mechanism, to_sign, plan.signature_size)
+        raw = session.sign_ready(prepared.key, prepared.mechanism, to_sign, plan.signature_size, prepared.allow)
         return prepared, to_sign, plan.finish(raw)
 
     def _attempt_for_the_last_time(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:
@@ -231,6 +231,10 @@ class Signing:
         Raises ItemError where it is not, or TokenLost where only a fresh process can help.
         """
         failure = classify(error.ckr)
+        if failure is Class.PIN and error.function == "C_Login":
+            # It was refused for this signature. The process is logged in all the same, and other keys sign.
+            self._replace_session()
+            raise NoSigner(f"key: it wants the PIN, which was refused ({ckr_name(error.ckr)}) and is not tried again")
         if failure in FATAL:
             raise TokenLost(str(error)) from error
         generation = self._operations.generation

@@ -2,7 +2,7 @@
 
 import ctypes
 
-from hsmgate.domain.mechanisms import ContextParameter, EddsaParameter, Parameter, PssParameter
+from hsmgate.domain.plans import ContextParameter, EddsaParameter, Parameter, PssParameter
 
 ULONG = ctypes.c_ulong
 

@@ -14,6 +14,7 @@ from hsmgate.signer.canary import Canary
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
 from hsmgate.signer.keys import KeyTable, read_keys
 from hsmgate.signer.management import read_notes
+from hsmgate.signer.pin import SigningPin
 from hsmgate.signer.proof import prove
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.transient import TransientKeys
@@ -36,9 +37,10 @@ class Token:
     differ: a handle is good for the generation it was found in, and for no other.
     """
 
-    def __init__(self, order: Open) -> None:
+    def __init__(self, order: Open, pin_file: int) -> None:
         """Load the module, find the token, log in once, read the keys.
 
+        pin_file: as `SigningPin` shares it.
         Raises TokenMisconfigured, PinRefused, or SignerStartError where another try may help.
         """
         try:
@@ -51,6 +53,7 @@ class Token:
             self._check_pin_tries()
             self._login_session = self.open_session()
             _login(self._login_session, order.pin)
+            self.pin = SigningPin(order.pin, pin_file)
             self.capabilities = order.capabilities or self._prove()
             self.verify_always = order.verify_always
             self.transient = TransientKeys(self.capabilities)

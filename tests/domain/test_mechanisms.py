@@ -13,16 +13,10 @@ from hsmgate.domain import capabilities as can
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.digests import DIGESTS, Digest
-from hsmgate.domain.mechanisms import (
-    LARGEST_SIGNATURE,
-    ContextParameter,
-    EddsaParameter,
-    Parameter,
-    PssParameter,
-    plan,
-    promised,
-)
+from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import ONE_TIME, KeyInfo, KeyType, Mode, SignParams
+from hsmgate.domain.plans import LARGEST_SIGNATURE, ContextParameter, EddsaParameter, Parameter, PssParameter
+from hsmgate.domain.promises import promised
 from hsmgate.errors import BadItem, ItemError, NotPermitted, Unsupported
 from tests.verify import HASHES
 
@@ -451,10 +445,64 @@ def test_a_key_that_may_not_sign_is_not_permitted(key: KeyInfo) -> None:
         plan(with_data(), replace(key, may_sign=False), EVERYTHING)
 
 
+def only(key: KeyInfo, *mechanisms: int) -> KeyInfo:
+    return replace(key, mechanisms=frozenset(mechanisms))
+
+
+LISTS_ALL = Capabilities(frozenset(CKM), EVERYTHING.shown)
+HASHING = {  # numbers as the standard's header has them, by the hash
+    "SHA1": (0x06, 0x0E, 0x1042, 0x12),
+    "SHA224": (0x46, 0x47, 0x1043, 0x13),
+    "SHA256": (0x40, 0x43, 0x1044, 0x14),
+    "SHA384": (0x41, 0x44, 0x1045, 0x15),
+    "SHA512": (0x42, 0x45, 0x1046, 0x16),
+    "SHA3_224": (0x66, 0x67, 0x1047, 0x18),
+    "SHA3_256": (0x60, 0x63, 0x1048, 0x19),
+    "SHA3_384": (0x61, 0x64, 0x1049, 0x1A),
+    "SHA3_512": (0x62, 0x65, 0x104A, 0x1B),
+}
+
+
+@pytest.mark.parametrize("hash_alg", HASHING)
+def test_a_key_that_allows_no_raw_mechanism_is_signed_with_by_one_that_hashes(hash_alg: str) -> None:
+    token = Capabilities(frozenset(range(0x2000)), PLAIN | {can.rsa_pss(hash_alg, hash_alg)})
+    for kind, number in zip(((RSA, PKCS1), (RSA, PSS), (EC, None), (DSA, None)), HASHING[hash_alg], strict=True):
+        key, mode = kind
+        decided = plan(with_data(hash_alg, mode), only(key, number), token)
+        raw = plan(with_data(hash_alg, mode), key, token)
+        assert (decided.mechanism, decided.parameter, decided.prepare(DATA)) == (number, raw.parameter, DATA)
+        assert (decided.signature_size, decided.finish.__class__) == (raw.signature_size, raw.finish.__class__)
+        assert decided.raw is not None
+        assert decided.raw.mechanism == raw.mechanism
+        assert decided.raw.prepare(DATA) == raw.prepare(DATA)
+        hashed = SignParams(hash_alg, prehashed=True, mode=mode)
+        assert outcome(hashed, only(key, number), token) == "NotPermitted key", "it would hash what is hashed"
+        unlisted = Capabilities(frozenset(), token.shown)
+        assert outcome(with_data(hash_alg, mode), only(key, number), unlisted) == "NotPermitted key"
+
+
 @every_key
-def test_a_key_that_wants_its_pin_each_time_is_unsupported(key: KeyInfo) -> None:
-    with pytest.raises(Unsupported, match=r"^key: .*CKA_ALWAYS_AUTHENTICATE"):
-        plan(with_data(), replace(key, always_authenticate=True), EVERYTHING)
+def test_a_key_that_allows_nothing_that_would_do_is_not_permitted(key: KeyInfo) -> None:
+    if key.type is KeyType.OTHER:
+        return
+    best = plan(with_data(), key, LISTS_ALL)
+    assert plan(with_data(), only(key, best.mechanism, 0x1), LISTS_ALL).mechanism == best.mechanism
+    for mechanisms in ((), (0x80000000,), (0x1057 if key.type is not KeyType.ED25519 else 0x1041,)):
+        if best.mechanism not in mechanisms:
+            with pytest.raises(NotPermitted) as caught:
+                plan(with_data(), only(key, *mechanisms), LISTS_ALL)
+            name = f"CKM_{CKM[best.mechanism]}"
+            assert str(caught.value) == f"key: it does not allow {name} (CKA_ALLOWED_MECHANISMS)"
+
+
+def test_paddings_are_made_here_for_a_key_that_allows_only_raw_rsa() -> None:
+    key = only(RSA, 0x3)
+    decided = plan(with_data(mode=PKCS1), key, LISTS_ALL)
+    digest_info = DIGESTS["SHA256"].digest_info + DIGESTS["SHA256"].compute(DATA)
+    assert CKM[decided.mechanism] == "RSA_X_509"
+    assert decided.prepare(DATA) == b"\0\1" + b"\xff" * (253 - len(digest_info)) + b"\0" + digest_info
+    assert outcome(with_data(mode=PSS), key, LISTS_ALL) == "RSA_X_509"
+    assert outcome(with_data(mode=PKCS1), key, Capabilities.of(CKM, {can.RSA_PKCS1})) == "NotPermitted key"
 
 
 @pytest.mark.parametrize(

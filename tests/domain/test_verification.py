@@ -17,8 +17,9 @@ from hsmgate.domain.asn1 import ec_public_key
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.digests import DIGESTS
-from hsmgate.domain.mechanisms import ContextParameter, Plan, PssParameter, plan
+from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import KeyInfo, KeyType, Mode, SignParams
+from hsmgate.domain.plans import ContextParameter, Plan, PssParameter
 from hsmgate.domain.verification import Verifier, verifies_prehash
 from tests.verify import HASHES
 
