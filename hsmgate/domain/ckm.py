@@ -56,7 +56,13 @@ ECDSA_HASHING = dict(zip((*_SHA, *_SHA3), range(0x1042, 0x104B), strict=True))
 DSA_HASHING = dict(zip((*_SHA, *_SHA3), (*range(0x12, 0x17), *range(0x18, 0x1C)), strict=True))
 """The mechanisms that hash and sign in one, by the contract's name of the hash."""
 
-_NAMES = {number: name for name, number in [*globals().items()] if name.startswith("CKM_")}
+_NAMES = {
+    **{number: name for name, number in [*globals().items()] if name.startswith("CKM_")},
+    **{number: f"CKM_{name}_RSA_PKCS" for name, number in RSA_PKCS_HASHING.items()},
+    **{number: f"CKM_{name}_RSA_PKCS_PSS" for name, number in RSA_PSS_HASHING.items()},
+    **{number: f"CKM_ECDSA_{name}" for name, number in ECDSA_HASHING.items()},
+    **{number: f"CKM_DSA_{name}" for name, number in DSA_HASHING.items()},
+}
 
 
 def ckm_name(number: int) -> str:

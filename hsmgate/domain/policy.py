@@ -91,6 +91,11 @@ class Grant:
         limited = limits if limits != Limits() else None
         return cls(frozenset(operations), names, frozenset(key.lower() for key in keys), rules, limited)
 
+    @property
+    def scope(self) -> tuple[re.Pattern[str], frozenset[str]]:
+        """Equal for grants that cover the same keys in the same words."""
+        return self._names, self._kids
+
     def covers(self, name: str | None, kid: str) -> bool:
         """Whether it may use the key of that name and kid."""
         return kid in self._kids or self._names.fullmatch(name or "") is not None

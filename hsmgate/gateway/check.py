@@ -1,9 +1,11 @@
 """`hsmgate check`: opens every token once and tells what is there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
+from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import SignerStartError
 from hsmgate.gateway.keyring import Keyring
@@ -44,8 +46,8 @@ def _print_token(token: config.Token, opened: Opened) -> None:
         print(f"  {mark} slot {slot.slot_id}: '{slot.label}', serial {slot.serial}, {slot.manufacturer} {slot.model}")
     _print_capabilities(opened.capabilities)
     for key in sorted(opened.keys.keys, key=lambda key: (key.name or "", key.kid)):
-        problem = _problem(key)
-        print(f"  key {key.kid} '{key.name or ''}' {_kind(key)}{f': {problem}' if problem else ''}")
+        remark = "; ".join(_remarks(key))
+        print(f"  key {key.kid} '{key.name or ''}' {_kind(key)}{f': {remark}' if remark else ''}")
 
 
 def _print_capabilities(token: Capabilities) -> None:
@@ -65,12 +67,14 @@ def _kind(key: KeyInfo) -> str:
     )
 
 
-def _problem(key: KeyInfo) -> str | None:
-    """Why it cannot be used, None where it can."""
+def _remarks(key: KeyInfo) -> Iterator[str]:
+    """Why it cannot be used, or not like others."""
     if not key.may_sign:
-        return "it may not sign (CKA_SIGN is false)"
+        yield "it may not sign (CKA_SIGN is false)"
     if key.always_authenticate:
-        return "it wants its PIN at every signature (CKA_ALWAYS_AUTHENTICATE)"
+        yield "it gets the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)"
+    if key.mechanisms is not None:
+        names = ", ".join(ckm_name(number) for number in sorted(key.mechanisms))
+        yield f"it allows {names} (CKA_ALLOWED_MECHANISMS)"
     if key.type is KeyType.OTHER or (key.type is KeyType.EC and key.variant is None):
-        return "its type or curve is not known here"
-    return None
+        yield "its type or curve is not known here"

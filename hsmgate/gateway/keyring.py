@@ -1,10 +1,11 @@
 """Which keys there are, on which tokens, and which of them a descriptor means."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.domain.model import KeyInfo
+from hsmgate.domain.policy import Grant
 from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.pool import TokenPool
@@ -35,6 +36,14 @@ class Sobject:
     contested: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The keys that somebody may use. A key of others is not in it, and so no other than one that is nowhere."""
+
+    by_kid: Mapping[str, Sobject]
+    by_name: Mapping[str, list[Sobject]]
+
+
 class Keyring:
     """The keys of all tokens, by kid and by name. Always as new as the last word of each token's signers.
 
@@ -46,8 +55,8 @@ class Keyring:
         self._told: dict[TokenPool, list[KeyInfo]] = {}
         self._by_kid: dict[str, Sobject] = {}
         self._by_name: dict[str, list[Sobject]] = {}
-        self._found_kids: dict[tuple[App, str], Sobject] = {}
-        self._found_names: dict[tuple[App, str], Sobject] = {}
+        self._views: dict[App, _View] = {}
+        self._views_by_scope: dict[Hashable, _View] = {}
 
     def update(self, pool: TokenPool, keys: Keys) -> None:
         """Take in what a token has now."""
@@ -57,19 +66,23 @@ class Keyring:
 
     def by_kid(self, kid: str, app: App) -> Sobject:
         """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        at = app, kid.lower()
-        sobject = self._found_kids.get(at)
+        kid = kid.lower()
+        if not _KID.fullmatch(kid):
+            raise BadItem("key.kid: not a UUID")
+        sobject = self._view(app).by_kid.get(kid)
         if sobject is None:
-            sobject = self._found_kids[at] = self._search_kid(at[1], app)
-        return sobject
+            raise NoSuchKey
+        return _only_one(sobject)
 
     def by_name(self, name: str, app: App) -> Sobject:
         """The key of that name. Raises BadItem, NoSuchKey or AmbiguousKey."""
-        at = app, name
-        sobject = self._found_names.get(at)
-        if sobject is None:
-            sobject = self._found_names[at] = self._search_name(name, app)
-        return sobject
+        check_name(name)
+        mine = self._view(app).by_name.get(name)
+        if mine is None:
+            raise NoSuchKey
+        if len(mine) > 1:
+            raise AmbiguousKey(f"key.name: {len(mine)} keys have this name; use kid")
+        return _only_one(mine[0])
 
     def has_name(self, name: str) -> bool:
         """Whether there is a key of that name, whoever may use it: to be told only to who may use all of that name."""
@@ -77,7 +90,7 @@ class Keyring:
 
     def all_of(self, app: App) -> list[Sobject]:
         """The keys that the app may use, by kid."""
-        mine = [s for s in self._by_kid.values() if not s.contested and app.grant.covers(s.info.name, s.info.kid)]
+        mine = [s for s in self._view(app).by_kid.values() if not s.contested]
         return sorted(mine, key=lambda sobject: sobject.info.kid)
 
     def problems(self) -> Iterator[str]:
@@ -91,7 +104,7 @@ class Keyring:
 
     def _rebuild(self) -> None:
         self.version += 1
-        self._by_kid, self._by_name, self._found_kids, self._found_names = {}, {}, {}, {}
+        self._by_kid, self._by_name, self._views, self._views_by_scope = {}, {}, {}, {}
         for pool, keys in self._told.items():
             for key in keys:
                 sobject = self._add(key, Route(pool, key.ref))
@@ -112,31 +125,23 @@ class Keyring:
         there.routes.append(route)
         return there
 
-    def _search_kid(self, kid: str, app: App) -> Sobject:
-        if not _KID.fullmatch(kid):
-            raise BadItem("key.kid: not a UUID")
-        # A key that is not there is looked at like one that is: what a refusal takes must not tell which it was.
-        sobject = self._by_kid.get(kid, _NOBODY)
-        covered = app.grant.covers(sobject.info.name, kid)
-        if not covered or sobject is _NOBODY:
-            raise NoSuchKey
-        return _only_one(sobject)
+    def _view(self, app: App) -> _View:
+        """The keys that the app may use; apps that may use the same have one view."""
+        view = self._views.get(app)
+        if view is None:
+            scope = app.grant.scope
+            view = self._views_by_scope.get(scope) or self._look(app.grant)
+            self._views[app] = self._views_by_scope[scope] = view
+        return view
 
-    def _search_name(self, name: str, app: App) -> Sobject:
-        check_name(name)
-        there = self._by_name.get(name, _NOBODIES)
-        mine = [s for s in there if app.grant.covers(name, s.info.kid) and s is not _NOBODY]
-        if not mine:
-            raise NoSuchKey
-        if len(mine) > 1:
-            raise AmbiguousKey(f"key.name: {len(mine)} keys have this name; use kid")
-        return _only_one(mine[0])
-
-
-_NOBODY = Sobject(KeyInfo(b"", "", "no such key", KeyType.OTHER, None, 0, None), [])
-"""Looked at where there is no key."""
-
-_NOBODIES = [_NOBODY]
+    def _look(self, grant: Grant) -> _View:
+        by_kid = {kid: s for kid, s in self._by_kid.items() if grant.covers(s.info.name, kid)}
+        by_name: dict[str, list[Sobject]] = {}
+        for name, sobjects in self._by_name.items():
+            mine = [s for s in sobjects if grant.covers(name, s.info.kid)]
+            if mine:
+                by_name[name] = mine
+        return _View(by_kid, by_name)
 
 
 def _only_one(sobject: Sobject) -> Sobject:

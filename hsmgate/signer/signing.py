@@ -234,7 +234,8 @@ class Signing:
         if failure is Class.PIN and error.function == "C_Login":
             # It was refused for this signature. The process is logged in all the same, and other keys sign.
             self._replace_session()
-            raise NoSigner(f"key: it wants the PIN, which was refused ({ckr_name(error.ckr)}) and is not tried again")
+            text = f"key: it wants the PIN, which was refused ({ckr_name(error.ckr)}) and is not tried again"
+            raise NoSigner(text) from error
         if failure in FATAL:
             raise TokenLost(str(error)) from error
         generation = self._operations.generation

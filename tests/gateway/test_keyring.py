@@ -144,3 +144,32 @@ def test_a_kid_is_a_bad_item_whatever_was_found_by_name() -> None:
     ring.by_name("rsa", ANYONE)
     with pytest.raises(BadItem):
         ring.by_kid(" rsa", ANYONE)
+
+
+def test_apps_that_may_use_the_same_keys_look_at_them_once() -> None:
+    class Counting(Grant):
+        asked = 0
+
+        def covers(self, name: str | None, kid: str) -> bool:
+            Counting.asked += 1
+            return super().covers(name, kid)
+
+    ring, _ = keyring([RSA, EC])
+    apps = [App(str(number), "", Counting.of(["r*"], ["sign"])) for number in range(5)]
+    for caller in apps:
+        assert ring.by_name("rsa", caller) is ring.by_kid(RSA.kid, caller)
+        for missing in ("ec", "no such key"):
+            with pytest.raises(NoSuchKey):
+                ring.by_name(missing, caller)
+    assert Counting.asked == 4, "two keys by kid and two by name"
+    ring.update(pool(), Keys([TWIN], [], 0.0))
+    with pytest.raises(AmbiguousKey, match="2 keys"):
+        ring.by_name("rsa", apps[0])
+    assert Counting.asked == 4 + 3 + 3
+
+
+def test_how_many_keys_of_a_name_others_have_does_not_show() -> None:
+    ring, _ = keyring([RSA, TWIN])
+    assert ring.by_name("rsa", app(TWIN.kid)).info == TWIN
+    with pytest.raises(NoSuchKey):
+        ring.by_name("rsa", app(EC.kid))

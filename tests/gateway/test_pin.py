@@ -1,11 +1,12 @@
 """Where a PIN comes from, and where it does not show."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from hsmgate.errors import TokenMisconfigured
-from hsmgate.gateway.pin import Pin, read_pin
+from hsmgate.gateway.pin import Pin, PinFile, read_pin
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,15 @@ def test_a_pin_does_not_show_itself() -> None:
     pin = Pin("s3cret")
     assert "s3cret" not in f"{pin} {pin!r} {[pin]} %s" % pin
     assert pin.reveal() == "s3cret"
+
+
+def test_signers_with_the_same_pin_share_a_file_and_others_have_another() -> None:
+    shared = PinFile()
+    first = shared.of(Pin("1234"))
+    os.pwrite(first, b"refused", 0)
+    again = shared.of(Pin("1234"))
+    assert os.pread(again, 100, 0) == b"refused"
+    other = shared.of(Pin("12345"))
+    assert os.pread(other, 100, 0) == b""
+    shared.close()
+    assert "1234" not in repr(vars(shared))
