@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmgate.domain.curves import CURVES
 from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.errors import BadItem
 
 _CURVES_BY_NAME = {
     "secp192r1": "NistP192",
@@ -22,7 +23,10 @@ _CURVES_BY_NAME = {
 
 
 def read_public_key(der: bytes, obj_type: str) -> KeyInfo | None:
-    """The key, or None where those bytes are no public key of that type."""
+    """The key, or None where those bytes are no public key of that type.
+
+    Raises BadItem for one whose numbers are so long that verifying would take seconds or hours.
+    """
     try:
         key = load_der_public_key(der)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -30,6 +34,8 @@ def read_public_key(der: bytes, obj_type: str) -> KeyInfo | None:
     found: tuple[str, KeyType, str | None, int] | None = None
     match key:
         case rsa.RSAPublicKey():
+            _check_size(512 <= key.key_size <= 8192, "an RSA key of other than 512 to 8192 bits")
+            _check_size(key.public_numbers().e < 2**64, "an RSA key whose public exponent is over 64 bits")
             found = "RSA", KeyType.RSA, None, key.key_size
         case ec.EllipticCurvePublicKey():
             name = _CURVES_BY_NAME.get(key.curve.name)
@@ -39,6 +45,7 @@ def read_public_key(der: bytes, obj_type: str) -> KeyInfo | None:
         case ed448.Ed448PublicKey():
             found = "EC", KeyType.ED448, "Ed448", 456
         case dsa.DSAPublicKey():
+            _check_size(512 <= key.key_size <= 4096, "a DSA key of other than 512 to 4096 bits")
             q_bits = key.parameters().parameter_numbers().q.bit_length()
             found = "DSA", KeyType.DSA, str(q_bits), key.key_size
         case mldsa.MLDSA44PublicKey():
@@ -53,3 +60,9 @@ def read_public_key(der: bytes, obj_type: str) -> KeyInfo | None:
         return None
     _, key_type, variant, bits = found
     return KeyInfo(b"", "", None, key_type, variant, bits, der)
+
+
+def _check_size(ok: bool, what: str) -> None:
+    """As inline private keys have it."""
+    if not ok:
+        raise BadItem(f"key.inline.value: it is {what}")
