@@ -14,8 +14,9 @@ def ecdsa_der(raw: bytes, order_bytes: int) -> bytes:
     Raises TokenFailed where `raw` cannot be r‖s.
     """
     half, odd = divmod(len(raw), 2)
-    r, s = _der_integer(raw[:half]), _der_integer(raw[half:])
-    if odd or half > order_bytes or not r or not s:
+    fits = not odd and half <= order_bytes
+    r, s = (_der_integer(raw[:half]), _der_integer(raw[half:])) if fits else (b"", b"")
+    if not r or not s:
         raise TokenFailed("the token's answer is no ECDSA signature")
     size = len(r) + len(s)
     return (b"0" + bytes((size,)) if size < 128 else b"0\x81" + bytes((size,))) + r + s

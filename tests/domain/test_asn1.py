@@ -30,8 +30,8 @@ def test_a_token_may_leave_out_leading_zeros_from_both_halves() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"\1", b"\1" * 63, b"\1" * 66, bytes(64), b"\1" * 32 + bytes(32), bytes(32) + b"\1" * 32],
-    ids=["empty", "one byte", "odd", "too long", "zeros", "s is 0", "r is 0"],
+    [b"", b"\1", b"\1" * 63, b"\1" * 66, b"\1" * 600, bytes(64), b"\1" * 32 + bytes(32), bytes(32) + b"\1" * 32],
+    ids=["empty", "one byte", "odd", "too long", "far too long", "zeros", "s is 0", "r is 0"],
 )
 def test_what_can_be_no_r_and_s_is_the_tokens_failure(raw: bytes) -> None:
     with pytest.raises(TokenFailed):
