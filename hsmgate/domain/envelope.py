@@ -8,6 +8,7 @@ every signer and every replica that has the token.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,11 @@ _MAGIC = b"hgt1"
 _ID, _SEAL = 16, 32
 _HEAD = len(_MAGIC) + _ID + _SEAL
 LARGEST_BLOB = 16 * 1024
+
+LATEST = 253_402_300_799
+"""Seconds since 1970: the end of the year 9999, the last that can be written."""
+
+TRANSIENT_TYPES = frozenset({KeyType.RSA, KeyType.EC})
 
 
 class TransientKey(msgspec.Struct, frozen=True, array_like=True):
@@ -36,7 +42,7 @@ class TransientKey(msgspec.Struct, frozen=True, array_like=True):
     bits: int
     public_key: bytes
     operations: list[str]
-    expires: int
+    expires: Annotated[int, msgspec.Meta(ge=0, le=LATEST)]
     mechanism: int
     wrapped: bytes
 
@@ -68,11 +74,14 @@ class Blob:
         return cls(blob[len(_MAGIC) : at], blob[at:_HEAD], blob[:at] + blob[_HEAD:])
 
     def open(self) -> TransientKey:
-        """What is in it. To be called once the seal was found right. Raises BadItem."""
+        """What it says that it is: to be believed only if the seal was found right. Raises BadItem."""
         try:
-            return _decoder.decode(self.sealed[len(_MAGIC) + _ID :])
+            key = _decoder.decode(self.sealed[len(_MAGIC) + _ID :])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BadItem("key.transient_key: made by another version of this service") from None
+            key = None
+        if key is None or key.type not in TRANSIENT_TYPES:
+            raise BadItem("key.transient_key: made by another version of this service")
+        return key
 
 
 def to_seal(key_id: bytes, key: TransientKey) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from hsmgate.domain.curves import CURVES
-from hsmgate.domain.envelope import Blob
+from hsmgate.domain.envelope import TRANSIENT_TYPES, Blob
 from hsmgate.domain.mechanisms import ML_DSA_SIGNATURE_SIZES
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem, Unsupported
@@ -84,7 +84,7 @@ def order(request: SobjectRequest, owner: str) -> Generate:
     if (request.obj_type or "RSA").upper() not in ("RSA", "EC"):
         raise Unsupported("obj_type: transient keys are RSA or EC")
     key_type, variant, bits = key_to_make(request)
-    if key_type not in (KeyType.RSA, KeyType.EC):
+    if key_type not in TRANSIENT_TYPES:
         raise Unsupported("elliptic_curve: transient keys on Edwards curves are not served")
     operations: list[str] = [*request.key_ops] if request.key_ops is not None else ["SIGN", "VERIFY"]
     expires = int(time.time()) + TRANSIENT_SECONDS
