@@ -23,7 +23,7 @@ from pydantic import (
 from hsmgate.domain.digests import DIGESTS
 from hsmgate.domain.policy import Grant, Limits, SigningRules
 from hsmgate.domain.uri import TokenURI
-from hsmgate.errors import ConfigError
+from hsmgate.errors import ConfigError, shown
 
 Verification = Literal["always", "first"]
 Operation = Literal["sign", "verify", "inline", "transient", "manage"]
@@ -166,7 +166,7 @@ class Config(_Section):
         except UnicodeDecodeError:
             raise ConfigError([f"{file}: not UTF-8"]) from None
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError([f"{file}: {error}"]) from None
+            raise ConfigError([f"{file}: {shown(str(error))}"]) from None
         except (ValueError, RecursionError):
             raise ConfigError([f"{file}: a number or a nesting beyond all measure"]) from None
         contradictions = [*_contradictions(raw)]
@@ -199,7 +199,7 @@ def _contradictions(raw: dict[str, Any]) -> Iterator[str]:
         values = [entry.get(word) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
         texts = [value.lower() if word == "id" else value for value in values if isinstance(value, str)]
         for twice in sorted({text for text in texts if texts.count(text) > 1}):
-            yield f"{section}: {word} {twice} stands more than once"
+            yield f"{section}: {word} {shown(twice)} stands more than once"
 
 
 def check_listen(text: str) -> str:
@@ -214,7 +214,7 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """One line: the key's path, and what is wrong there, without the value."""
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        path += f"[{part}]" if isinstance(part, int) else f".{shown(part)}" if path else shown(part)
     if kind == "extra_forbidden":
         message = "unknown key"
     elif kind == "missing":

@@ -122,3 +122,12 @@ class DeadlinePassed(ItemError):
     """The batch's time was up before the item was signed."""
 
     status = 504
+
+
+_SHOWN_AT_MOST = 200
+
+
+def shown(word: str) -> str:
+    """A word that somebody wrote, as an error may repeat it: in one line, visible, and at most 200 characters of it."""
+    visible = word if word.isprintable() else word.encode("unicode_escape").decode()
+    return visible if len(visible) <= _SHOWN_AT_MOST else f"{visible[: _SHOWN_AT_MOST - 1]}…"

@@ -141,6 +141,8 @@ def test_mistakes_of_every_kind_are_reported_at_once_with_their_key_paths(tmp_pa
         ("[server]\ntls_key = 'k'\n" + TOKEN, "server: tls_certificate and tls_key go together"),
         ("[server]\ntls_certificate = 'c'\n" + TOKEN, "server: tls_certificate and tls_key go together"),
         ("[server]\nclient_ca = 'c'\n" + TOKEN, "server: client_ca wants tls_certificate and tls_key"),
+        ('"a\\nb\\u001b" = 1\n' + TOKEN, r"a\nb\x1b: unknown key"),
+        (TOKEN + "x" * 5000 + " = 1", f"token[0].{'x' * 199}…: unknown key"),
         (TOKEN + TOKEN, "token: name demo stands more than once"),
         (TOKEN + APP + APP.replace(APP_ID, APP_ID.upper()), f"app: id {APP_ID} stands more than once"),
     ],

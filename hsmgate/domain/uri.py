@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
+from hsmgate.errors import shown
+
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
@@ -28,6 +30,9 @@ _ATTRIBUTES = {
 }
 
 
+_LONGEST_SLOT_ID = 20  # CK_SLOT_ID has 64 bits at most
+
+
 @dataclass(frozen=True, slots=True)
 class TokenURI:
     """Which token is meant. `wanted` holds pairs of a TokenInfo field and the value that it must have, never none."""
@@ -48,7 +53,7 @@ class TokenURI:
             name, equals, value = pair.partition("=")
             field = _ATTRIBUTES.get(name)
             if field is None or not equals:
-                what = f"'{name}'" if equals else "a part without '='"  # which might be a secret
+                what = f"'{shown(name)}'" if equals else "a part without '='"  # which might be a secret
                 raise ValueError(f"{what} does not name a token; use {', '.join(_ATTRIBUTES)}")
             if field in wanted:
                 raise ValueError(f"'{name}' stands twice")
@@ -65,10 +70,10 @@ class TokenURI:
 def _value(name: str, encoded: str) -> str | int:
     try:
         value = unquote_to_bytes(encoded).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise ValueError(f"'{name}' is not UTF-8") from None
     if name != "slot-id":
         return value
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= _LONGEST_SLOT_ID):
         raise ValueError("'slot-id' is not a number")
     return int(value)

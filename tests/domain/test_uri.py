@@ -47,9 +47,13 @@ def test_a_token_with_one_other_value_is_not_meant(other: TokenInfo) -> None:
         ("pkcs11:token", "a part without '=' does not name a token"),
         ("pkcs11:token=a;token=a", "'token' stands twice"),
         ("pkcs11:token=a?pin-source=file:pin", "query attributes"),
+        ("pkcs11:token=\udcff", "^'token' is not UTF-8$"),
         ("pkcs11:token=%FF", "'token' is not UTF-8"),
         ("pkcs11:slot-id=", "'slot-id' is not a number"),
         ("pkcs11:slot-id=-1", "'slot-id' is not a number"),
+        ("pkcs11:slot-id=" + "1" * 5000, "^'slot-id' is not a number$"),
+        ("pkcs11:\0token\n=k", r"^'\\x00token\\n' does not name a token"),
+        ("pkcs11:" + "t" * 5000 + "=k", r"^'t{199}…' does not name a token"),
         ("pkcs11:slot-id=%C2%B2", "'slot-id' is not a number"),
     ],
 )
