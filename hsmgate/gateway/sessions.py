@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 600
 LIFE_SECONDS = 24 * 3600
 PURPOSE = "session tokens"
+PRUNE_AT_LEAST = 1000
+"""Tokens that are remembered before any is forgotten."""
+
 RETRY_SECONDS = 5.0
 """After a failure to get the secret for a token that we did not make, it is not asked for again for so long."""
 
@@ -44,13 +47,15 @@ class Sessions:
         self._asked_at = -RETRY_SECONDS
         self._seen: dict[bytes, float] = {}
         self._terminated: dict[bytes, float] = {}
+        self._prune_at = PRUNE_AT_LEAST
 
     async def issue(self, app_id: str) -> str:
         """A new token for the app."""
         if self._secret is None:
             self._secret = await self._derive(create=True) or self._make_do()
         now = self._clock()
-        self._prune(now)
+        if len(self._seen) + len(self._terminated) >= self._prune_at:
+            self._prune(now)
         nonce = os.urandom(16)
         self._seen[nonce] = now
         fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), nonce)
@@ -106,6 +111,8 @@ class Sessions:
         """Forget what is dead anyway."""
         self._seen = {nonce: seen for nonce, seen in self._seen.items() if now - seen <= IDLE_SECONDS}
         self._terminated = {nonce: until for nonce, until in self._terminated.items() if until >= now}
+        # To look through all of them for each new one would take as long as there are many.
+        self._prune_at = max(PRUNE_AT_LEAST, 2 * (len(self._seen) + len(self._terminated)))
 
 
 def _split(token: str) -> tuple[bytes, bytes] | None:

@@ -85,6 +85,17 @@ async def test_every_flipped_bit_of_a_token_is_noticed(clock: list[float]) -> No
         assert await one.identify(base64.urlsafe_b64encode(bytes(flipped)).decode()) is None
 
 
+async def test_dead_tokens_are_forgotten_and_living_ones_are_not(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    for _ in range(5):
+        tokens = [await one.issue(APP) for _ in range(1500)]
+        clock[0] += IDLE_SECONDS
+        assert await one.identify(tokens[0]) == APP
+        assert await one.identify(tokens[-1]) == APP
+        clock[0] += 1
+        assert len(one._seen) <= 3000
+
+
 async def test_strangers_do_not_make_the_hsm_work(clock: list[float]) -> None:
     pool = Pool()
     one = sessions(clock, pool)
