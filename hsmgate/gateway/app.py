@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
 from hsmgate.gateway.auth import Authenticator
@@ -31,8 +31,21 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     app[keys.MANAGER] = KeyManager(signer)
     app[sign.MAX_ITEMS] = config.server.max_items
     for part in (sign, keys, pubkey, digest, session, system, description):
-        app.add_routes(part.ROUTES)
+        routes = (
+            web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES
+        )
+        app.add_routes([*routes])
     return app
+
+
+async def _expect(request: web.Request) -> None:
+    """The Expect header (RFC 9110, section 10.1.1). aiohttp's own handler fails on a value that is not UTF-8."""
+    if request.version < HttpVersion11:
+        return
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text="Expect: only 100-continue is known")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
 
 
 @web.middleware

@@ -84,12 +84,18 @@ CONNECTIONS = web.AppKey("connections", Connections)
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body of a request. Raises HTTPRequestTimeout where it is too long in coming, or HTTPRequestEntityTooLarge."""
-    if request.content.is_eof():
-        return await request.read()  # it came with the head
+    """The body of a request.
+
+    Raises HTTPRequestTimeout where it is too long in coming, HTTPRequestEntityTooLarge, or HTTPBadRequest where its
+    Content-Encoding or Transfer-Encoding is not what it says.
+    """
     limit = request.app[CONNECTIONS].limit_seconds
     try:
+        if request.content.is_eof():
+            return await request.read()  # it came with the head
         async with asyncio.timeout(limit):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {limit:g} s") from None
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest(text="the body is not encoded as its headers say") from None
