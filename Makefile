@@ -41,6 +41,10 @@ bench: .venv/dev ## Measure against the token's own speed and write docs/benchma
 	@softhsm/install.sh softhsm2 opensc wrk gcc libc6-dev
 	$(BIN)/python -m benchmarks.run --out docs/benchmarks.md $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/fuzz ## Feed a million inputs to everything that reads bytes and write docs/fuzzing.md; ARGS="--target NAME --runs N"
+	$(BIN)/python -m tests.fuzz.run --out docs/fuzzing.md $(ARGS)
+
 .PHONY: lint
 lint: .venv/dev ## Check style and types
 	$(BIN)/ruff format --check .
@@ -56,7 +60,7 @@ format: .venv/dev ## Put the source into the one style
 constraints: ## Pin the newest versions of all dependencies
 	rm -rf .venv
 	softhsm/venv.sh "$(PYTHON)" .venv
-	$(BIN)/pip install --quiet --editable '.[dev,streebog]'
+	$(BIN)/pip install --quiet --editable '.[dev,streebog,fuzz]'
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
 
 .PHONY: clean
@@ -73,3 +77,8 @@ clean: ## Remove what make made, but no DIR
 	softhsm/venv.sh "$(PYTHON)" .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog]'
 	touch $@ .venv/run
+
+# atheris has wheels for few Pythons, so only what needs it asks for it.
+.venv/fuzz: .venv/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog,fuzz]'
+	touch $@
