@@ -5,9 +5,9 @@ Words and defaults are fixed by docs/configuration.md. Relative paths are relati
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
+from hsmgate import config_credentials
 from hsmgate.domain.digests import DIGESTS
 from hsmgate.domain.policy import Grant, Limits, SigningRules
 from hsmgate.domain.uri import TokenURI
@@ -27,6 +28,9 @@ from hsmgate.errors import ConfigError, shown
 
 Verification = Literal["always", "first"]
 Operation = Literal["sign", "verify", "inline", "transient", "manage"]
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]  # with public keys only: who can verify must not be able to sign
 
 _UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 LARGEST_BODY = 32 * _UNITS["MiB"]
@@ -77,6 +81,8 @@ def _app_id(value: str) -> str:
 _UUID = r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Certificate = Annotated[str, AfterValidator(config_credentials.check_certificate)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
 
@@ -91,6 +97,7 @@ class Server(_Section):
     tls_certificate: Text | None = None
     tls_key: Text | None = None
     client_ca: Text | None = None
+    client_certificates: Literal["required", "optional"] = "required"
     workers: Literal[1] = 1
     max_body: Annotated[int, BeforeValidator(_size), Field(ge=1024, le=LARGEST_BODY)] = 16 * _UNITS["MiB"]
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -105,7 +112,7 @@ class Server(_Section):
 class Token(_Section):
     """[[token]]: a token, and the signers that work on it."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    name: Name
     module: Text
     uri: Annotated[str, AfterValidator(_token_uri)]
     pin_source: Annotated[Text, AfterValidator(_pin_source)]
@@ -117,12 +124,25 @@ class Token(_Section):
     init_args: Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")] = ""
 
 
+class JwtProvider(_Section):
+    """[[jwt_provider]]: an identity provider, whose JWTs (RFC 7519) show who calls."""
+
+    name: Name
+    issuer: Text
+    audience: Text
+    jwks: Annotated[Text, AfterValidator(config_credentials.check_jwks)]
+    algorithms: Annotated[list[JwtAlgorithm], Field(min_length=1)] = list(get_args(JwtAlgorithm))
+
+
 class App(_Section):
     """[[app]]: who may call, and what it may do."""
 
     id: Annotated[str, StringConstraints(pattern=_UUID), AfterValidator(_app_id)]
     name: Text
-    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] = Field(repr=False)
+    secret_sha256: Annotated[tuple[str, ...], BeforeValidator(config_credentials.read_secrets)] = Field((), repr=False)
+    certificates: Annotated[list[Certificate], Field(min_length=1)] | None = None
+    jwt_subjects: Annotated[list[Text], Field(min_length=1)] | None = None
+    jwt_provider: Text | None = None
     keys: list[Text] = ["*"]
     operations: list[Operation] = ["sign", "verify"]
     hashes: list[Annotated[str, AfterValidator(_hash_name)]] | None = None
@@ -139,22 +159,28 @@ class App(_Section):
 
 
 class Config(_Section):
-    """The whole file. `folder` is where it lies, and what its relative paths start from."""
+    """The whole file."""
 
     server: Server = Server()
     token: Annotated[list[Token], Field(min_length=1)]
     app: list[App] = []
+    jwt_provider: list[JwtProvider] = []
 
-    _folder: Path = PrivateAttr(default=Path())
+    _file: Path = PrivateAttr(default=Path())
+
+    @property
+    def file(self) -> Path:
+        """Where it was read from, absolute."""
+        return self._file
 
     @property
     def folder(self) -> Path:
         """The folder that the config's relative paths are relative to."""
-        return self._folder
+        return self._file.parent
 
     def path(self, text: str) -> Path:
         """A path of the config, made absolute."""
-        return self._folder / text
+        return self.folder / text
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -169,7 +195,7 @@ class Config(_Section):
             raise ConfigError([f"{file}: {shown(str(error))}"]) from None
         except (ValueError, RecursionError):
             raise ConfigError([f"{file}: a number or a nesting beyond all measure"]) from None
-        contradictions = [*_contradictions(raw)]
+        contradictions = [*_contradictions(raw), *config_credentials.contradictions(raw)]
         try:
             config = cls.model_validate(raw)
         except ValidationError as error:
@@ -181,8 +207,9 @@ class Config(_Section):
             token.model_copy(update={"verify_signatures": token.verify_signatures or config.server.verify_signatures})
             for token in config.token
         ]
-        config = config.model_copy(update={"token": tokens})
-        config._folder = file.absolute().parent
+        apps = [app.model_copy(update={"jwt_provider": _provider_of(app, config.jwt_provider)}) for app in config.app]
+        config = config.model_copy(update={"token": tokens, "app": apps})
+        config._file = file.absolute()
         return config
 
 
@@ -194,12 +221,17 @@ def _contradictions(raw: dict[str, Any]) -> Iterator[str]:
             yield "server: tls_certificate and tls_key go together"
         if "client_ca" in server and "tls_certificate" not in server:
             yield "server: client_ca wants tls_certificate and tls_key"
-    for section, word in (("token", "name"), ("app", "id")):
+    for section, word in (("token", "name"), ("app", "id"), ("jwt_provider", "name"), ("jwt_provider", "issuer")):
         entries = raw.get(section)
         values = [entry.get(word) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
         texts = [value.lower() if word == "id" else value for value in values if isinstance(value, str)]
         for twice in sorted({text for text in texts if texts.count(text) > 1}):
             yield f"{section}: {word} {shown(twice)} stands more than once"
+
+
+def _provider_of(app: App, providers: Sequence[JwtProvider]) -> str | None:
+    """The provider of an app's subjects, which need not be named where there is only one."""
+    return app.jwt_provider or (providers[0].name if app.jwt_subjects and providers else None)
 
 
 def check_listen(text: str) -> str:

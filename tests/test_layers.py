@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "errors": set[str](),
     "domain": {"errors", "domain"},
     "ipc": {"errors", "domain", "ipc"},
-    "config": {"errors", "domain"},
+    "config": {"errors", "domain", "config_credentials"},
+    "config_credentials": {"domain"},
     "signer": {"errors", "domain", "ipc", "signer"},
-    "gateway": {"errors", "domain", "ipc", "config", "gateway", "__init__"},
+    "gateway": {"errors", "domain", "ipc", "config", "config_credentials", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
     "cli": {"errors", "domain", "ipc", "config", "signer", "gateway", "provision", "__init__"},
 }

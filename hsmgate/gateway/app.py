@@ -1,12 +1,12 @@
 """The aiohttp application: routes, and what every call has in common."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
-from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.connections import CONNECTIONS, Connections
 from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes import credentials, description, digest, keys, pubkey, session, sign, system
@@ -21,8 +21,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_app(config: Config, signer: BatchSigner) -> web.Application:
     """The application over a signer that is ready."""
     app = web.Application(client_max_size=config.server.max_body, middlewares=[_each_call])
-    app[credentials.AUTHENTICATOR] = Authenticator(config.app)
-    app[credentials.SESSIONS] = Sessions(signer.pools)
+    app[session.SESSIONS] = Sessions(signer.pools)
+    app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
+    app.cleanup_ctx.append(_callers)
     app[CONNECTIONS] = Connections(config.server.request_timeout)
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
@@ -46,6 +47,12 @@ async def _expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed(text="Expect: only 100-continue is known")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # the answer itself has not begun
+
+
+async def _callers(app: web.Application) -> AsyncIterator[None]:
+    app[credentials.CALLERS].start()
+    yield
+    app[credentials.CALLERS].stop()
 
 
 @web.middleware

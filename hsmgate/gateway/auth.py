@@ -1,22 +1,25 @@
 """Who is calling: API keys, as `Basic` or `Bearer` credentials.
 
-An API key is base64("<app uuid>:<secret>") (contract: dsm-wire, API key). The config knows only the secret's SHA-256.
+An API key is base64("<app uuid>:<secret>") (contract: dsm-wire, API key). The config knows only the secret's SHA-256,
+or two while the key is being replaced.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hsmgate import config
+from hsmgate.config_credentials import MOST_SECRETS
 from hsmgate.domain.policy import Grant
 
 _NOBODY = bytes(32)
 
 SEEN_AT_MOST = 1000
-"""Headers that were right are known again by their hash; one app can write its own in more than one way."""
+"""Credentials that were right are known again by their hash; one app can write its own in more than one way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,41 +30,71 @@ class App:
     name: str
     grant: Grant
 
+    @classmethod
+    def of(cls, app: config.App) -> "App":
+        """The app as the config has it."""
+        return cls(app.id, app.name, app.grant())
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An app, and by what it was known.
+
+    credential: 8 bytes for the place in the config that let it in. While the config has it, its sessions are good.
+    until: when the credential itself ends, in seconds since 1970.
+    """
+
+    app: App
+    credential: bytes
+    until: float = math.inf
+
+
+def credential_id(kind: str, *values: str) -> bytes:
+    """What stands for a credential of the config, in an Identity and in session tokens."""
+    return hashlib.sha256("\0".join((kind, *values)).encode()).digest()[:8]
+
 
 class Authenticator:
-    """Tells apps by their credentials."""
+    """Tells apps by their API keys."""
 
     def __init__(self, apps: Iterable[config.App]) -> None:
-        self._apps = {app.id: (App(app.id, app.name, app.grant()), bytes.fromhex(app.secret_sha256)) for app in apps}
-        self._seen: dict[bytes, App] = {}  # by the hash of a header that was right
+        self._apps = {app.id: (App.of(app), [bytes.fromhex(secret) for secret in app.secret_sha256]) for app in apps}
+        self._seen: dict[bytes, Identity] = {}  # by the hash of a header that was right
 
     def app(self, app_id: str) -> App | None:
         """The app of that id."""
         known = self._apps.get(app_id)
         return known[0] if known else None
 
-    def identify(self, authorization: str | None) -> App | None:
+    def identify(self, authorization: str) -> Identity | None:
         """The app that an Authorization header's value stands for, or None.
 
         An unknown app costs as much as a wrong secret, and the comparison takes the same time for any secret.
         """
-        header = hashlib.sha256((authorization or "").encode("utf-8", "replace")).digest()
-        app = self._seen.get(header)
-        if app is None:
-            app = self._identify(authorization or "")
-            if app is not None and len(self._seen) < SEEN_AT_MOST:
-                self._seen[header] = app
-        return app
+        header = hashlib.sha256(authorization.encode("utf-8", "replace")).digest()
+        identity = self._seen.get(header)
+        if identity is None:
+            identity = self._identify(authorization)
+            if identity is not None and len(self._seen) < SEEN_AT_MOST:
+                self._seen[header] = identity
+        return identity
 
-    def _identify(self, authorization: str) -> App | None:
-        scheme, _, credentials = authorization.partition(" ")
-        if scheme.lower() not in ("basic", "bearer"):
-            return None
-        app_id, colon, secret = _decode(credentials.strip()).partition(b":")
-        known = self._apps.get(app_id.decode("ascii", "replace").lower())
-        expected = known[1] if known else _NOBODY
-        same = hmac.compare_digest(hashlib.sha256(secret).digest(), expected)
-        return known[0] if known and same and colon else None
+    def _identify(self, authorization: str) -> Identity | None:
+        app_id, secret = split_api_key(authorization)
+        app, expected = self._apps.get(app_id, (None, []))
+        digest = hashlib.sha256(secret).digest()
+        padded = expected + [_NOBODY] * (MOST_SECRETS - len(expected))
+        same = [hmac.compare_digest(digest, one) for one in padded][: len(expected)]
+        return Identity(app, credential_id("key", digest.hex())) if app and any(same) else None
+
+
+def split_api_key(authorization: str) -> tuple[str, bytes]:
+    """App id and secret of an Authorization header's value; both empty where it holds no API key."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() not in ("basic", "bearer"):
+        return "", b""
+    app_id, colon, secret = _decode(credentials.strip()).partition(b":")
+    return (app_id.decode("ascii", "replace").lower(), secret) if colon else ("", b"")
 
 
 def _decode(credentials: str) -> bytes:

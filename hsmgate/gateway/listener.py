@@ -10,6 +10,8 @@ from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.connections import CONNECTIONS
+from hsmgate.gateway.reload import Party
+from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.signing import BatchSigner
 
 KEEPALIVE_SECONDS = 120.0
@@ -39,6 +41,11 @@ class Listener:
             handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
         self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def parties(self) -> list[Party]:
+        """Who takes a new config while serving."""
+        return [self._app[CALLERS].party]
 
     async def open(self, listen: str, tls: ssl.SSLContext | None) -> str:
         """Listen. Returns the address as a URL, or the socket's path. Raises ConfigError."""

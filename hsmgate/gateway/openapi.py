@@ -16,11 +16,11 @@ from hsmgate.gateway.operations import (
 )
 from hsmgate.gateway.schemas import BASE64, UUID, array, ref, schemas
 
-_CALLER = (401, 500)
+_CALLER = (401, 500, 503)
 _BODY = (400, *_CALLER, 408, 413)
 _KEY = (403, 404, 409)
-_TOKEN = (422, 503, 504)
-_CREDENTIALS: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}]
+_TOKEN = (422, 504)
+_CREDENTIALS: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}, {"certificate": []}]
 
 
 def openapi() -> dict[str, Any]:
@@ -46,7 +46,15 @@ def openapi() -> dict[str, Any]:
                     "scheme": "basic",
                     "description": "The API key, which is base64 of the app's id, a colon and its secret.",
                 },
-                "bearer": {"type": "http", "scheme": "bearer", "description": "A session token, or the API key."},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A session token, an identity provider's JWT, or the API key.",
+                },
+                "certificate": {
+                    "type": "mutualTLS",
+                    "description": "A client certificate that the config knows as an app.",
+                },
             },
         },
     }
@@ -154,7 +162,7 @@ def _paths() -> dict[str, Any]:
         "/sys/v1/session/auth": {
             "post": operation(
                 "startSession",
-                "A session token for an API key",
+                "A session token for any other credential",
                 answer(200, "The session.", ref("Session")),
                 _CALLER,
             )

@@ -17,7 +17,7 @@ _ERRORS = {
     429: "The app has come to a limit of its own; try again.",
     500: "The token failed, or the gateway did.",
     501: "Transient keys are not imported.",
-    503: "No signer could be had; try again.",
+    503: "No signer could be had, or no keys to verify the JWT with; try again.",
     504: "The time was up.",
 }
 
@@ -25,6 +25,11 @@ _RETRY = {
     "headers": {
         "Retry-After": {"description": "Seconds; wherever there is a 429 or a 503.", "schema": {"type": "integer"}}
     }
+}
+_HEADERS = {
+    401: {"headers": {"WWW-Authenticate": {"description": "The schemes of Authorization.", "schema": TEXT}}},
+    429: _RETRY,
+    503: _RETRY,
 }
 
 
@@ -45,7 +50,7 @@ def operation(
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     text = {"text/plain": {"schema": TEXT}}
     made["responses"] = success | {
-        str(status): {"description": _ERRORS[status], "content": text} | (_RETRY if status in (429, 503) else {})
+        str(status): {"description": _ERRORS[status], "content": text} | _HEADERS.get(status, {})
         for status in sorted(errors)
     }
     return made

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from hsmgate.config import Config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.reload import Reloader
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
 from hsmgate.gateway.tls import server_context
@@ -22,7 +23,7 @@ COLLECT_AFTER_OBJECTS = 20_000
 
 
 async def serve(config: Config, listen: str) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight then is answered first.
+    """Serve until SIGTERM or SIGINT; what is in flight then is answered first. SIGHUP loads the config anew.
 
     Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
     """
@@ -35,15 +36,22 @@ async def serve(config: Config, listen: str) -> None:
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
         listener = Listener(config, signer)
+        reloader = Reloader(config, listener.parties)
+        watching: asyncio.Task[None] | None = None
         try:
             address = await listener.open(listen, tls)
+            loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+            watching = asyncio.create_task(reloader.watch())
             print(f"hsmgate serves on {address}", flush=True)
             _spare_the_collector()
             await stop.wait()
             await listener.drain()
         finally:
+            if watching is not None:
+                watching.cancel()
             await listener.close()
 
 

@@ -1,7 +1,9 @@
 """Session tokens: what an API key is exchanged for (contract: dsm-wire, section 2.2).
 
-    version, 1 byte | app id, 16 | issued at, 8 (seconds since 1970) | nonce, 16 | seal, 32    in URL-safe base64
+    version, 1 byte | app id, 16 | issued at, 8 (seconds since 1970) | life in seconds, 4 | nonce, 16 | credential, 8
+    | seal, 32    in URL-safe base64
 
+The credential stands for what the token was given for (auth.Identity): a session ends with it.
 The seal is HMAC-SHA256 under a secret that the HSM derives, so a token is good in every worker and every replica that
 has the HSM, and after a restart, without storage of ours. What one gateway alone knows: when it saw a token last (one
 that is idle for IDLE_SECONDS is dead, counted by each gateway for itself), and which tokens it was told to terminate
@@ -12,11 +14,13 @@ import base64
 import binascii
 import hmac
 import logging
+import math
 import os
 import struct
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from hsmgate.errors import ItemError
 from hsmgate.gateway.pool import TokenPool
@@ -32,9 +36,16 @@ PRUNE_AT_LEAST = 1000
 RETRY_SECONDS = 5.0
 """After a failure to get the secret for a token that we did not make, it is not asked for again for so long."""
 
-_VERSION = 1
-_FIELDS = struct.Struct(">B16sQ16s")
+_VERSION = 2
+_FIELDS = struct.Struct(">B16sQI16s8s")
 _SEAL = 32
+
+
+class Session(NamedTuple):
+    """What a living token says."""
+
+    app_id: str
+    credential: bytes
 
 
 class Sessions:
@@ -49,8 +60,8 @@ class Sessions:
         self._terminated: dict[bytes, float] = {}
         self._prune_at = PRUNE_AT_LEAST
 
-    async def issue(self, app_id: str) -> str:
-        """A new token for the app."""
+    async def issue(self, app_id: str, credential: bytes, until: float = math.inf) -> tuple[str, int]:
+        """A new token for the app, and the seconds that it lives without being used. It dies `until` at the latest."""
         if self._secret is None:
             self._secret = await self._derive(create=True) or self._make_do()
         now = self._clock()
@@ -58,11 +69,13 @@ class Sessions:
             self._prune(now)
         nonce = os.urandom(16)
         self._seen[nonce] = now
-        fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), nonce)
-        return base64.urlsafe_b64encode(fields + self._seal(self._secret, fields)).decode().rstrip("=")
+        life = int(max(0, min(LIFE_SECONDS, until - now)))
+        fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), life, nonce, credential)
+        token = base64.urlsafe_b64encode(fields + self._seal(self._secret, fields)).decode().rstrip("=")
+        return token, min(life, IDLE_SECONDS)
 
-    async def identify(self, token: str) -> str | None:
-        """The id of the app whose living token that is, or None. Counts as use."""
+    async def identify(self, token: str) -> Session | None:
+        """What a living token says, or None. Counts as use."""
         parts = _split(token)
         if parts is None:
             return None
@@ -70,20 +83,20 @@ class Sessions:
         secret = self._secret or await self._learn()
         if secret is None or not hmac.compare_digest(self._seal(secret, fields), seal):
             return None
-        _, app_id, issued, nonce = _FIELDS.unpack(fields)
+        _, app_id, issued, life, nonce, credential = _FIELDS.unpack(fields)
         now = self._clock()
         last_seen = max(self._seen.get(nonce, 0.0), issued)
-        if nonce in self._terminated or now - last_seen > IDLE_SECONDS or now - issued > LIFE_SECONDS:
+        if nonce in self._terminated or now - last_seen > IDLE_SECONDS or now - issued > life:
             return None
         self._seen[nonce] = now
-        return str(uuid.UUID(bytes=app_id))
+        return Session(str(uuid.UUID(bytes=app_id)), credential)
 
     def terminate(self, token: str) -> None:
         """Make the token dead here."""
         parts = _split(token)
         if parts is not None:
-            _, _, issued, nonce = _FIELDS.unpack(parts[0])
-            self._terminated[nonce] = issued + LIFE_SECONDS
+            _, _, issued, life, nonce, _ = _FIELDS.unpack(parts[0])
+            self._terminated[nonce] = issued + life
 
     def _seal(self, secret: bytes, fields: bytes) -> bytes:
         return hmac.digest(secret, fields, "sha256")

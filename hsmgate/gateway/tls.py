@@ -22,5 +22,6 @@ def server_context(config: Config) -> ssl.SSLContext | None:
             context.load_verify_locations(config.path(server.client_ca))
         except (OSError, ssl.SSLError) as error:
             raise ConfigError([f"server.client_ca: {error.strerror or error}"]) from None
-        context.verify_mode = ssl.CERT_REQUIRED
+        required = server.client_certificates == "required"
+        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     return context

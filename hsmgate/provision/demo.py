@@ -1,13 +1,12 @@
 """A ready demo in a folder: a SoftHSM token, a key of each kind, an app with its API key, and a config."""
 
-import base64
 import fcntl
-import hashlib
 import os
 import secrets
 import uuid
 from pathlib import Path
 
+from hsmgate.domain.api_keys import make_api_key
 from hsmgate.errors import ProvisionError
 from hsmgate.provision.softhsm import SoftToken, find_module, write_conf
 from hsmgate.signer.cryptoki import CryptokiError
@@ -83,15 +82,16 @@ def _make(folder: Path) -> None:
 
 def _make_app(folder: Path) -> None:
     """The API key first, so that a config is never there without it."""
-    app_id, secret = str(uuid.uuid4()), secrets.token_urlsafe(48)
-    _write_secret(folder / "api-key", base64.b64encode(f"{app_id}:{secret}".encode()).decode())
+    app_id = str(uuid.uuid4())
+    api_key, secret_sha256 = make_api_key(app_id)
+    _write_secret(folder / "api-key", api_key)
     _write(
         folder / "hsmgate.toml",
         _CONFIG.format(
             module=find_module(),
             label=LABEL,
             app_id=app_id,
-            secret_sha256=hashlib.sha256(secret.encode()).hexdigest(),
+            secret_sha256=secret_sha256,
         ),
         0o644,
     )

@@ -74,7 +74,9 @@ def main(fd: int, pin_file: int) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
+    # SIGHUP, likewise, is for the gateway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(fd)
     messages = link.receive()
     order = next(messages, None)

@@ -7,9 +7,18 @@ import pytest
 
 from hsmgate.errors import NotFound
 from hsmgate.gateway.pool import TokenPool
-from hsmgate.gateway.sessions import IDLE_SECONDS, LIFE_SECONDS, RETRY_SECONDS, Sessions
+from hsmgate.gateway.sessions import IDLE_SECONDS, LIFE_SECONDS, RETRY_SECONDS, Session, Sessions
 
 APP = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
+
+
+CREDENTIAL = bytes(range(8))
+
+
+async def issued(one: Sessions) -> str:
+    token, idle_seconds = await one.issue(APP, CREDENTIAL)
+    assert idle_seconds == IDLE_SECONDS
+    return token
 
 
 class Pool:
@@ -42,43 +51,53 @@ def sessions(clock: list[float], pool: Pool) -> Sessions:
 
 async def test_a_token_that_is_used_lives_and_an_idle_one_dies(clock: list[float]) -> None:
     one = sessions(clock, Pool())
-    used, idle = await one.issue(APP), await one.issue(APP)
+    used, idle = await issued(one), await issued(one)
     for _ in range(3):
         clock[0] += IDLE_SECONDS - 1
-        assert await one.identify(used) == APP
+        assert await one.identify(used) == Session(APP, CREDENTIAL)
     assert await one.identify(idle) is None
 
 
 async def test_no_token_outlives_its_life(clock: list[float]) -> None:
     one = sessions(clock, Pool())
-    token = await one.issue(APP)
+    token = await issued(one)
     for _ in range(LIFE_SECONDS // 500):
         clock[0] += 500
-        assert await one.identify(token) == APP
+        assert await one.identify(token) == Session(APP, CREDENTIAL)
     clock[0] += 500
+    assert await one.identify(token) is None
+
+
+async def test_a_token_ends_with_what_it_was_given_for(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    token, idle_seconds = await one.issue(APP, CREDENTIAL, clock[0] + 60.5)
+    assert idle_seconds == 60
+    clock[0] += 60
+    assert await one.identify(token) == Session(APP, CREDENTIAL)
+    clock[0] += 1
     assert await one.identify(token) is None
 
 
 async def test_a_replica_knows_a_token_by_the_secret_alone(clock: list[float]) -> None:
     shared = Pool()
     first, replica = sessions(clock, shared), sessions(clock, shared)
-    token = await first.issue(APP)
-    assert await replica.identify(token) == APP
+    token = await issued(first)
+    assert await replica.identify(token) == Session(APP, CREDENTIAL)
     first.terminate(token)
     assert await first.identify(token) is None
-    assert await replica.identify(token) == APP
+    assert await replica.identify(token) == Session(APP, CREDENTIAL)
     clock[0] += IDLE_SECONDS + 1
     assert await replica.identify(token) is None
 
 
 async def test_another_tokens_secret_is_of_no_use(clock: list[float]) -> None:
-    token = await sessions(clock, Pool(b"a" * 32)).issue(APP)
+    token = await issued(sessions(clock, Pool(b"a" * 32)))
     assert await sessions(clock, Pool(b"b" * 32)).identify(token) is None
 
 
 async def test_every_flipped_bit_of_a_token_is_noticed(clock: list[float]) -> None:
     one = sessions(clock, Pool())
-    raw = base64.urlsafe_b64decode(await one.issue(APP) + "==")
+    raw = base64.urlsafe_b64decode(await issued(one) + "==")
     for at in range(8 * len(raw)):
         flipped = bytearray(raw)
         flipped[at // 8] ^= 1 << at % 8
@@ -99,7 +118,7 @@ async def test_dead_tokens_are_forgotten_and_living_ones_are_not(clock: list[flo
 async def test_strangers_do_not_make_the_hsm_work(clock: list[float]) -> None:
     pool = Pool()
     one = sessions(clock, pool)
-    stranger = await sessions(clock, Pool(b"x" * 32)).issue(APP)
+    stranger = await issued(sessions(clock, Pool(b"x" * 32)))
     for _ in range(100):
         assert await one.identify(stranger) is None
         assert await one.identify("junk") is None
@@ -111,5 +130,5 @@ async def test_strangers_do_not_make_the_hsm_work(clock: list[float]) -> None:
 
 async def test_without_a_token_that_can_the_secret_is_this_processs_own(clock: list[float]) -> None:
     one = Sessions([], lambda: clock[0])
-    assert await one.identify(await one.issue(APP)) == APP
-    assert await Sessions([], lambda: clock[0]).identify(await one.issue(APP)) is None
+    assert await one.identify(await issued(one)) == Session(APP, CREDENTIAL)
+    assert await Sessions([], lambda: clock[0]).identify(await issued(one)) is None

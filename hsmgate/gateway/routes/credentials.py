@@ -2,32 +2,39 @@
 
 from aiohttp import web
 
-from hsmgate.gateway.auth import App, Authenticator
-from hsmgate.gateway.sessions import Sessions
+from hsmgate.gateway.auth import App, Identity
+from hsmgate.gateway.callers import Callers, Shown
+from hsmgate.gateway.key_sets import KeysNotHad
+from hsmgate.gateway.routes.errors import RETRY
 
-AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
-SESSIONS = web.AppKey("sessions", Sessions)
+CALLERS = web.AppKey("callers", Callers)
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="hsmgate", Bearer realm="hsmgate"'}
+"""What a 401 must say (RFC 9110, section 11.6.1), with the parameter that RFC 6750 (section 3) wants of Bearer."""
 
 
 async def caller(request: web.Request) -> App:
-    """The app that calls, by its API key or a session token. Raises HTTPUnauthorized."""
-    authorization = request.headers.get("Authorization")
-    app = request.app[AUTHENTICATOR].identify(authorization)
-    token = session_token(authorization)
-    if app is None and token is not None:
-        app_id = await request.app[SESSIONS].identify(token)
-        app = request.app[AUTHENTICATOR].app(app_id) if app_id else None
-    if app is None:
-        raise unauthorized()
-    return app
+    """The app that calls. Raises HTTPUnauthorized, or HTTPServiceUnavailable where its provider's keys are missing."""
+    return (await identify(request, by_session=True)).app
 
 
-def session_token(authorization: str | None) -> str | None:
-    """What may be a session token."""
-    scheme, _, credentials = (authorization or "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else None
+async def identify(request: web.Request, *, by_session: bool) -> Identity:
+    """The app that calls, and by what it is known; likewise. by_session: whether a session token will do."""
+    values = request.headers.getall("Authorization", [])
+    # Two of them are as good as a wrong one.
+    shown = Shown("" if len(values) > 1 else values[0] if values else None, lambda: _certificate(request))
+    try:
+        identity = await request.app[CALLERS].identify(shown, by_session=by_session)
+    except KeysNotHad:
+        text = "the identity provider's keys cannot be had; try again"
+        raise web.HTTPServiceUnavailable(text=text, headers=RETRY) from None
+    if identity is None:
+        text = "no valid credentials: send an API key, a session token, a JWT or a client certificate of an app"
+        raise web.HTTPUnauthorized(text=text, headers=CHALLENGE)
+    return identity
 
 
-def unauthorized() -> web.HTTPUnauthorized:
-    """The 401 of every call, whatever was wrong."""
-    return web.HTTPUnauthorized(text="no valid credentials: send 'Authorization: Basic <API key>' or a session token")
+def _certificate(request: web.Request) -> bytes | None:
+    """The client's certificate, DER. TLS has verified it, or there would be no connection."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    der: bytes | None = tls.getpeercert(binary_form=True) if tls else None
+    return der

@@ -1,21 +1,24 @@
-"""/sys/v1/session: from an API key to a session token and back (contract: dsm-wire, section 2.2)."""
+"""/sys/v1/session: from a credential to a session token and back (contract: dsm-wire, section 2.2)."""
 
 from aiohttp import web
 
-from hsmgate.gateway.routes.credentials import AUTHENTICATOR, SESSIONS, caller, session_token, unauthorized
-from hsmgate.gateway.sessions import IDLE_SECONDS
+from hsmgate.gateway.callers import bearer_token
+from hsmgate.gateway.routes.credentials import caller, identify
+from hsmgate.gateway.sessions import Sessions
+
+SESSIONS = web.AppKey("sessions", Sessions)
 
 
 async def auth(request: web.Request) -> web.Response:
-    """A session token for an API key."""
-    app = request.app[AUTHENTICATOR].identify(request.headers.get("Authorization"))
-    if app is None:
-        raise unauthorized()
+    """A session token for any credential but a session token."""
+    identity = await identify(request, by_session=False)
+    app_id = identity.app.id
+    token, idle_seconds = await request.app[SESSIONS].issue(app_id, identity.credential, identity.until)
     answer = {
         "token_type": "Bearer",
-        "expires_in": IDLE_SECONDS,
-        "access_token": await request.app[SESSIONS].issue(app.id),
-        "entity_id": app.id,
+        "expires_in": idle_seconds,
+        "access_token": token,
+        "entity_id": app_id,
         "allowed_mfa_methods": [],
     }
     return web.json_response(answer)
@@ -28,9 +31,9 @@ async def refresh(request: web.Request) -> web.Response:
 
 
 async def terminate(request: web.Request) -> web.Response:
-    """End the session whose token this is; an API key has none to end."""
+    """End the session whose token this is; another credential has none to end."""
     await caller(request)
-    token = session_token(request.headers.get("Authorization"))
+    token = bearer_token(request.headers.get("Authorization", ""))
     if token is not None:
         request.app[SESSIONS].terminate(token)
     return web.Response(status=204)
