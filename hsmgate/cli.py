@@ -49,7 +49,39 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help=text, description=text)
     _add_config(check)
     check.set_defaults(run=_check)
+
+    text = "add, re-key, revoke and list the apps of a config"
+    _add_app(commands.add_parser("app", help=text, description=text))
     return parser
+
+
+def _add_app(app: argparse.ArgumentParser) -> None:
+    commands = app.add_subparsers(required=True, metavar="COMMAND")
+
+    text = "make an app and print its API key, once"
+    add = commands.add_parser("add", help=text, description=text)
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--keys", metavar="PATTERN", nargs="+", default=["*"], help="names or kids it may use (all)")
+    add.add_argument("--operations", metavar="OPERATION", nargs="+", default=["sign", "verify"], help="(sign verify)")
+    add.set_defaults(run=_app_add)
+
+    text = "print a new API key of an app; the one before is valid beside it until it is revoked or the next comes"
+    rotate = commands.add_parser("rotate", help=text, description=text)
+    rotate.set_defaults(run=_app_rotate)
+
+    text = "take an app out of the config"
+    revoke = commands.add_parser("revoke", help=text, description=text)
+    revoke.add_argument("--old-keys", action="store_true", help="leave the app, and of its API keys the newest")
+    revoke.set_defaults(run=_app_revoke)
+
+    text = "print the apps"
+    listing = commands.add_parser("list", help=text, description=text)
+    listing.set_defaults(run=_app_list)
+
+    for command in (rotate, revoke):
+        command.add_argument("app", metavar="NAME|ID")
+    for command in (add, rotate, revoke, listing):
+        _add_config(command)
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -82,6 +114,67 @@ def _check(options: argparse.Namespace) -> int:
     from hsmgate.gateway.check import check
 
     return 0 if _run(check(Config.load(options.config))) else 1
+
+
+def _app_add(options: argparse.Namespace) -> int:
+    from hsmgate.apps import AppFile
+
+    with AppFile.open(options.config) as file:
+        app_id, api_key = file.add(options.name, options.keys, options.operations)
+    print(f"made the app {app_id}; this is its API key, kept nowhere else:", file=sys.stderr)
+    return _print_key(api_key)
+
+
+def _app_rotate(options: argparse.Namespace) -> int:
+    from hsmgate.apps import AppFile
+
+    with AppFile.open(options.config) as file:
+        app, api_key = file.rotate(options.app)
+    beside = "; the one before is still valid: take it back with hsmgate app revoke --old-keys"
+    print(f"a new API key of {app.id}{beside if app.secret_sha256 else ''}", file=sys.stderr)
+    return _print_key(api_key)
+
+
+def _print_key(api_key: str) -> int:
+    try:
+        print(api_key, flush=True)
+    except OSError as error:
+        print(f"hsmgate: the API key could not be printed: {error.strerror}; revoke it", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _app_revoke(options: argparse.Namespace) -> int:
+    from hsmgate.apps import AppFile
+
+    with AppFile.open(options.config) as file:
+        if options.old_keys:
+            app, count = file.revoke_old_keys(options.app)
+            done = f"API keys of {app.id} that were taken back: {count}"
+        else:
+            done = f"revoked {file.revoke(options.app).id}"
+    print(done, file=sys.stderr)
+    return 0
+
+
+def _app_list(options: argparse.Namespace) -> int:
+    from hsmgate.config import Config
+
+    for app in Config.load(options.config).app:
+        counts = {
+            "API keys": app.secret_sha256,
+            "certificates": app.certificates,
+            "JWT subjects": app.jwt_subjects,
+        }
+        credentials = ", ".join(f"{what}: {len(values)}" for what, values in counts.items() if values)
+        may = f"{' '.join(app.operations)} with {' '.join(app.keys)}"
+        print(app.id, _printable(app.name), credentials, _printable(may), sep="\t")
+    return 0
+
+
+def _printable(text: str) -> str:
+    """As it is, or with escapes where it would not stay on its line."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _run(main: Coroutine[Any, Any, Any]) -> Any:

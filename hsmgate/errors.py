@@ -3,6 +3,7 @@
     HsmgateError
      ├─ ConfigError             the config file cannot be used; lists every problem
      ├─ ProvisionError          `hsmgate init` could not make what it should
+     ├─ AppError                `hsmgate app` could not change the apps of the config
      ├─ SignerStartError        a token could not be opened
      │   ├─ PinRefused          the token refused the PIN: never tried again by itself
      │   └─ TokenMisconfigured  the config names a module or token that cannot be right
@@ -39,6 +40,10 @@ class ConfigError(HsmgateError):
 
 class ProvisionError(HsmgateError):
     """`hsmgate init` could not make the demo; the text says what is in the way."""
+
+
+class AppError(HsmgateError):
+    """`hsmgate app` could not do what it should; the config is as it was."""
 
 
 class SignerStartError(HsmgateError):

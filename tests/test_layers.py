@@ -22,10 +22,11 @@ MAY_IMPORT = {
     "ipc": {"errors", "domain", "ipc"},
     "config": {"errors", "domain", "config_credentials"},
     "config_credentials": {"domain"},
+    "apps": {"errors", "domain", "config", "config_credentials"},
     "signer": {"errors", "domain", "ipc", "signer"},
     "gateway": {"errors", "domain", "ipc", "config", "config_credentials", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
-    "cli": {"errors", "domain", "ipc", "config", "signer", "gateway", "provision", "__init__"},
+    "cli": {"errors", "domain", "ipc", "config", "apps", "signer", "gateway", "provision", "__init__"},
 }
 
 
