@@ -139,7 +139,9 @@ class App(_Section):
 
     id: Annotated[str, StringConstraints(pattern=_UUID), AfterValidator(_app_id)]
     name: Text
-    secret_sha256: Annotated[tuple[str, ...], BeforeValidator(config_credentials.read_secrets)] = Field((), repr=False)
+    secret_sha256: Annotated[tuple[str, ...], BeforeValidator(config_credentials.read_secrets)] = Field(
+        default=(), repr=False
+    )
     certificates: Annotated[list[Certificate], Field(min_length=1)] | None = None
     jwt_subjects: Annotated[list[Text], Field(min_length=1)] | None = None
     jwt_provider: Text | None = None

@@ -1,10 +1,12 @@
 """The config file: what it may say, and how its mistakes are told."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from hsmgate.config import Config, check_listen
+from hsmgate.domain.certificates import HOW_TO_WRITE
 from hsmgate.domain.policy import Limits, SigningRules
 from hsmgate.errors import ConfigError
 
@@ -25,6 +27,26 @@ id = "{APP_ID}"
 name = "demo"
 secret_sha256 = "{SHA256}"
 """
+
+BARE = f"""
+[[app]]
+id = "{APP_ID}"
+name = "demo"
+"""
+
+OTHER = APP_ID[:-1] + "6"
+EMPTY = hashlib.sha256(b"").hexdigest()
+ONE_OR_TWO = "it is a SHA-256 in hex, or a list of one or two"
+CA = "[server]\ntls_certificate = 'c'\ntls_key = 'k'\nclient_ca = 'ca'\n"
+
+IDP = """
+[[jwt_provider]]
+name = 'idp'
+issuer = 'https://i.test'
+audience = 'hsmgate'
+jwks = 'file:keys.json'
+"""
+SECOND_IDP = IDP.replace("'idp'", "'pdi'").replace("i.test", "j.test")
 
 # The config that is fixed, with every word of it.
 EXAMPLE = f"""
@@ -144,6 +166,50 @@ def test_mistakes_of_every_kind_are_reported_at_once_with_their_key_paths(tmp_pa
         ('"a\\nb\\u001b" = 1\n' + TOKEN, r"a\nb\x1b: unknown key"),
         (TOKEN + "x" * 5000 + " = 1", f"token[0].{'x' * 199}…: unknown key"),
         (TOKEN + TOKEN, "token: name demo stands more than once"),
+        (TOKEN + BARE, "app[0]: no credential; it may have secret_sha256, certificates or jwt_subjects"),
+        (TOKEN + BARE + "secret_sha256 = []", f"app[0].secret_sha256: {ONE_OR_TWO}"),
+        (TOKEN + BARE + f"secret_sha256 = {[SHA256, 'cd' * 32, 'ef' * 32]}", f"app[0].secret_sha256: {ONE_OR_TWO}"),
+        (TOKEN + BARE + "secret_sha256 = 7", f"app[0].secret_sha256: {ONE_OR_TWO}"),
+        (
+            TOKEN + BARE + f"secret_sha256 = {[SHA256, SHA256]}",
+            "app[0].secret_sha256: the same SHA-256 stands there twice",
+        ),
+        (
+            TOKEN + BARE + f"secret_sha256 = '{EMPTY}'",
+            "app[0].secret_sha256: that is the SHA-256 of nothing, and no secret",
+        ),
+        (TOKEN + BARE + "certificates = ['dns:h']", "app[0].certificates: wants server.client_ca"),
+        (CA + TOKEN + BARE + "certificates = ['h']", f"app[0].certificates[0]: {HOW_TO_WRITE}"),
+        (
+            CA + TOKEN + BARE + "certificates = []",
+            "app[0].certificates: list should have at least 1 item after validation, not 0",
+        ),
+        (
+            CA
+            + TOKEN
+            + BARE
+            + "certificates = ['dns:H', 'dns:i']"
+            + BARE.replace(APP_ID, OTHER)
+            + "certificates = ['dns:h']",
+            "app[1].certificates[0]: stands with app[0] already",
+        ),
+        ("[server]\nclient_certificates = 'optional'\n" + TOKEN, "server: client_certificates wants client_ca"),
+        (TOKEN + BARE + "jwt_subjects = ['s']", "app[0].jwt_subjects: wants a [[jwt_provider]]"),
+        (TOKEN + IDP + APP + "jwt_provider = 'idp'", "app[0].jwt_provider: wants jwt_subjects"),
+        (
+            TOKEN + IDP + BARE + "jwt_subjects = ['s']\njwt_provider = 'x'",
+            "app[0].jwt_provider: there is no [[jwt_provider]] of that name",
+        ),
+        (
+            TOKEN + IDP + SECOND_IDP + BARE + "jwt_subjects = ['s']",
+            "app[0].jwt_subjects: wants jwt_provider beside it: there is more than one",
+        ),
+        (
+            TOKEN + IDP + BARE + "jwt_subjects = ['s']" + BARE.replace(APP_ID, OTHER) + "jwt_subjects = ['r', 's']",
+            "app[1].jwt_subjects[1]: stands with app[0] already",
+        ),
+        (TOKEN + IDP + IDP.replace("i.test", "j.test"), "jwt_provider: name idp stands more than once"),
+        (TOKEN + IDP + IDP.replace("'idp'", "'pdi'"), "jwt_provider: issuer https://i.test stands more than once"),
         (TOKEN + APP + APP.replace(APP_ID, APP_ID.upper()), f"app: id {APP_ID} stands more than once"),
     ],
 )
@@ -282,3 +348,45 @@ def test_mistakes_in_what_an_app_may_do_are_told_at_once(tmp_path: Path) -> None
         *("app[0].items_per_second", "app[0].items_in_flight"),
     ]
     assert "unknown hash; there are SHA1, SHA224" in told[0]
+
+
+def test_an_app_may_have_credentials_of_every_kind(tmp_path: Path) -> None:
+    secrets = f"secret_sha256 = {[SHA256.upper(), 'cd' * 32]}\n"
+    others = "certificates = ['subject:CN=x,O=Bank', 'ip:::1']\njwt_subjects = ['s']"
+    app = load(tmp_path, CA + TOKEN + IDP + BARE + secrets + others).app[0]
+    assert app.secret_sha256 == (SHA256, "cd" * 32)
+    assert app.jwt_provider == "idp"
+    two = load(tmp_path, TOKEN + IDP + SECOND_IDP + BARE + "jwt_subjects = ['s']\njwt_provider = 'pdi'")
+    assert two.app[0].jwt_provider == "pdi"
+
+
+@pytest.mark.parametrize(
+    "jwks",
+    ["file:k", "https://h/k", "https://h:1/k?x=y", "http://127.0.0.1:8/k", "http://[::1]/k", "http://localhost/k"],
+)
+def test_keys_come_from_a_file_or_a_url_that_nobody_can_listen_in_on(tmp_path: Path, jwks: str) -> None:
+    assert load(tmp_path, TOKEN + IDP.replace("file:keys.json", jwks)).jwt_provider[0].jwks == jwks
+
+
+@pytest.mark.parametrize(
+    "jwks",
+    [
+        "file:",
+        "keys.json",
+        "http://h/k",
+        "http://127.0.0.1.h/k",
+        "https://",
+        "https://u:s3cret@h/k",
+        "https://h:x/",
+        "ftp://h",
+    ],
+)
+def test_from_nowhere_else(tmp_path: Path, jwks: str) -> None:
+    (problem,) = problems(tmp_path, TOKEN + IDP.replace("file:keys.json", jwks))
+    assert problem.startswith("jwt_provider[0].jwks: ")
+    assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256K", "rs256"])
+def test_a_token_that_its_reader_could_make_is_no_proof(tmp_path: Path, algorithm: str) -> None:
+    assert paths(tmp_path, TOKEN + IDP + f"algorithms = ['{algorithm}']") == ["jwt_provider[0].algorithms[0]"]

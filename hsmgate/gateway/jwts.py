@@ -21,8 +21,8 @@ from hsmgate.gateway.key_sets import Jwk, KeySet
 LEEWAY_SECONDS = 10
 """By so much the provider's clock may differ from ours."""
 
-_KEY_TYPES = {"R": "RSA", "P": "RSA", "E": "EC"}
-"""The key type of an algorithm (RFC 7518, section 6.1), by its first letter."""
+_KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+"""The key type of an algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1), by its first letters."""
 
 _CLAIMS = ["exp", "iss", "aud", "sub"]
 
@@ -78,7 +78,7 @@ class JwtAuthenticator:
         algorithm, kid = header.get("alg"), header.get("kid")
         if provider is None or algorithm not in provider.config.algorithms or not isinstance(kid, str):
             return None
-        key = await provider.keys.find(kid, _KEY_TYPES.get(algorithm[0], "OKP"))
+        key = await provider.keys.find(kid, _KEY_TYPES[algorithm[:2]])
         version = provider.keys.version
         payload = _verified(token, key, algorithm, provider.config) if key else None
         app = provider.apps.get(payload["sub"]) if payload else None
