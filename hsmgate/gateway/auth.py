@@ -99,11 +99,8 @@ def split_api_key(authorization: str) -> tuple[str, bytes]:
 
 def _decode(credentials: str) -> bytes:
     """The bytes of either base64 alphabet, with or without padding; none where it is neither."""
-    standard = credentials.translate(_URL_SAFE_TO_STANDARD).rstrip("=")
+    standard = credentials.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-_URL_SAFE_TO_STANDARD = str.maketrans("-_", "+/")

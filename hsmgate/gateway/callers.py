@@ -95,15 +95,15 @@ class Callers:
         """Who that is, or None. by_session: whether a session token will do. Raises KeysNotHad."""
         if shown.authorization is None:
             return self._by_certificate(shown.certificate(), None)
+        token = bearer_token(shown.authorization)
+        if token is not None and "." in token:  # which is in no base64
+            return await self._by_jwt(token)
         identity = self._known.keys.identify(shown.authorization)
         if identity is not None:
             return identity
-        token = bearer_token(shown.authorization)
         if token is None:
             app_id, secret = split_api_key(shown.authorization)
             return self._by_certificate(shown.certificate(), app_id) if app_id and not secret else None
-        if "." in token:
-            return await self._by_jwt(token)
         return await self._by_session(token) if by_session else None
 
     def _by_certificate(self, der: bytes | None, app_id: str | None) -> Identity | None:

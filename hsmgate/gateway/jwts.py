@@ -47,7 +47,8 @@ class JwtAuthenticator:
     def __init__(self, apps: Iterable[config.App], providers: Iterable[tuple[config.JwtProvider, KeySet]]) -> None:
         subjects: dict[str | None, dict[str, App]] = defaultdict(dict)
         for app in apps:
-            subjects[app.jwt_provider].update(dict.fromkeys(app.jwt_subjects or (), App.of(app)))
+            if app.jwt_subjects:
+                subjects[app.jwt_provider].update(dict.fromkeys(app.jwt_subjects, App.of(app)))
         self._providers = {
             provider.issuer: _Provider(provider, keys, subjects[provider.name]) for provider, keys in providers
         }

@@ -32,6 +32,16 @@ class Party:
     prepare: Callable[[Config], Takeover]
 
 
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A config that all parties agree to, what takes it over, and the key paths that changed and that must wait."""
+
+    config: Config
+    takeovers: Sequence[Takeover]
+    changed: Sequence[str]
+    waiting: Sequence[str]
+
+
 class Reloader:
     """Tells the parties when the config's file has changed. What none of them goes by needs a restart, and is named."""
 
@@ -69,7 +79,7 @@ class Reloader:
 
     async def _load(self, *, asked: bool) -> None:
         try:
-            config, takeovers = await asyncio.to_thread(self._prepare, asked=asked)
+            new = await asyncio.to_thread(self._prepare, asked=asked)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("the config is not taken over: %s", problem)
@@ -78,19 +88,21 @@ class Reloader:
             # Its own text may quote the file.
             log.error("the config is not taken over: %s", type(error).__name__)
             return
-        for takeover in takeovers:
+        if new is None:
+            return
+        for takeover in new.takeovers:
             takeover()
-        changed, self._config = [*_changes(self._config, config)], config
-        if asked or changed:
-            log.info("the config is taken over, changed: %s", ", ".join(changed) or "nothing")
-        if waiting := [word for word in _changes(self._started, config) if not self._has_party(word)]:
-            log.warning("the config has changes that need a restart: %s", ", ".join(waiting))
+        self._config = new.config
+        log.info("the config is taken over, changed: %s", ", ".join(new.changed) or "nothing")
+        if new.waiting:
+            log.warning("the config has changes that need a restart: %s", ", ".join(new.waiting))
 
-    def _prepare(self, *, asked: bool) -> tuple[Config, list[Takeover]]:
-        """The new config, and what takes it over. Raises ConfigError with the problems of all parties."""
+    def _prepare(self, *, asked: bool) -> "_New | None":
+        """What is new; None where nothing is and nobody asked. Raises ConfigError with the problems of all parties."""
         config = Config.load(self._config.file)
-        if config == self._config and not asked:
-            return config, []
+        changed = [*_changes(self._config, config)]
+        if not changed and not asked:
+            return None
         takeovers: list[Takeover] = []
         problems: list[str] = []
         for party in self._parties:
@@ -100,7 +112,8 @@ class Reloader:
                 problems += error.problems
         if problems:
             raise ConfigError(problems)
-        return config, takeovers
+        waiting = [path for path in _changes(self._started, config) if not self._has_party(path)]
+        return _New(config, takeovers, changed, waiting)
 
     def _has_party(self, path: str) -> bool:
         section = path.partition(".")[0].partition("[")[0]

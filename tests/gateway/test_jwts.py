@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.warnings import InsecureKeyLengthWarning
 
 from hsmgate import config
+from hsmgate.gateway import key_sets
 from hsmgate.gateway.jwts import LEEWAY_SECONDS, JwtAuthenticator
 from hsmgate.gateway.key_sets import FileSource, KeySet, KeysNotHad, Source, UrlSource
 from tests.jwt_provider import (
@@ -221,6 +222,23 @@ async def test_a_provider_that_is_away_is_a_503_until_it_is_there() -> None:
     away = authenticator(patient("http://127.0.0.1:1/keys"))
     with pytest.raises(KeysNotHad):
         await away.identify(token("ec", ec.generate_private_key(ec.SECP256R1()), "ES256"))
+
+
+async def test_a_provider_that_does_not_answer_is_not_waited_for_long(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_sets, "TIMEOUT_SECONDS", 0.1)
+    never = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await never.wait()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(KeysNotHad):
+            await authenticator(UrlSource(url)).identify(provider.token())
+        never.set()
 
 
 async def test_odd_members_of_a_key_set_are_passed_over(provider: Provider) -> None:
