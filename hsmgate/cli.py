@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("directory", metavar="DIR", type=Path)
     init.set_defaults(run=_init)
 
-    text = "serve until SIGTERM or SIGINT"
+    text = "serve until SIGTERM or SIGINT; SIGHUP loads the config anew"
     serve = commands.add_parser("serve", help=text, description=text)
     _add_config(serve)
     serve.add_argument("--listen", metavar="HOST:PORT", help="instead of the config's server.listen")

@@ -19,6 +19,13 @@ TIMEOUT_SECONDS = 5.0
 Jwk = dict[str, Any]
 
 
+_ASKED = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+class _UnusableError(ValueError):
+    """What was read is no key set that we take; the text says why."""
+
+
 class KeysNotHad(Exception):
     """The provider's keys could never be had so far."""
 
@@ -37,7 +44,9 @@ class FileSource:
 
     def _read(self) -> bytes:
         with self.file.open("rb") as stream:
-            return _small(stream.read(LARGEST_BYTES + 1))
+            content = stream.read(LARGEST_BYTES + 1)
+        _check_size(content)
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +61,15 @@ class UrlSource:
         """The key set, JSON. Raises OSError, aiohttp.ClientError, TimeoutError or ValueError."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as client,
-            client.get(self.url, allow_redirects=False, headers={"Accept": "application/json"}) as response,
+            aiohttp.ClientSession(timeout=timeout, auto_decompress=False, headers=_ASKED) as client,
+            client.get(self.url, allow_redirects=False) as response,
         ):
             if response.status != 200:
-                raise ValueError(f"status {response.status}")
+                raise _UnusableError(f"status {response.status}")
             content = bytearray()
             async for piece in response.content.iter_any():
                 content += piece
-                _small(content)
+                _check_size(content)
             return bytes(content)
 
 
@@ -82,7 +91,7 @@ class KeySet:
     def __init__(self, name: str, source: Source) -> None:
         self._name = name
         self._source = source
-        self._raw = b""
+        self._raw: bytes | None = None
         self._keys: dict[tuple[str, str], Jwk] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -155,7 +164,7 @@ def _usable(raw: bytes) -> Iterator[tuple[tuple[str, str], Jwk]]:
     document = msgspec.json.decode(raw)
     keys = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(keys, list):
-        raise ValueError("not a JSON object with a list of keys")
+        raise _UnusableError("not a JSON object with a list of keys")
     for key in keys:
         if not isinstance(key, dict):
             continue
@@ -165,15 +174,17 @@ def _usable(raw: bytes) -> Iterator[tuple[tuple[str, str], Jwk]]:
             yield (kid, kty), key
 
 
-def _small(content: bytes | bytearray) -> bytes:
+def _check_size(content: bytes | bytearray) -> None:
     if len(content) > LARGEST_BYTES:
-        raise ValueError(f"more than {LARGEST_BYTES} bytes")
-    return bytes(content)
+        raise _UnusableError(f"more than {LARGEST_BYTES} bytes")
 
 
 def _trouble(error: Exception) -> str:
+    """What to log: nothing that the provider wrote."""
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT_SECONDS:g} s"
-    if isinstance(error, msgspec.DecodeError):
+    if isinstance(error, msgspec.DecodeError | RecursionError):
         return "not JSON"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, _UnusableError):
+        return str(error)
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,10 @@ class Reloader:
 
     def _prepare(self, *, asked: bool) -> "_New | None":
         """What is new; None where nothing is and nobody asked. Raises ConfigError with the problems of all parties."""
-        config = Config.load(self._config.file)
+        file = self._config.file
+        if file.exists() and not file.is_file():
+            raise ConfigError([f"{file}: not a file that could be read again"])
+        config = Config.load(file)
         changed = [*_changes(self._config, config)]
         if not changed and not asked:
             return None
@@ -121,12 +125,12 @@ class Reloader:
 
 
 def _signature(file: Path) -> Signature:
-    """What changes when the file does. None where there is no file."""
+    """What changes when the file does. None where there is no file, or a pipe, which can be read only once."""
     try:
         status = file.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def _changes(old: Config, new: Config) -> Iterator[str]:

@@ -205,12 +205,13 @@ async def test_a_new_key_is_asked_for_and_one_that_is_gone_is_gone(provider: Pro
     ids=["error", "redirect", "nothing", "no object", "no list", "deep", "huge"],
 )
 async def test_a_provider_in_trouble_costs_only_those_who_need_it_and_then_only_at_first(
-    provider: Provider, status: int, body: bytes
+    provider: Provider, caplog: pytest.LogCaptureFixture, status: int, body: bytes
 ) -> None:
     provider.status, provider.body = status, body
     one = authenticator(patient(provider.url))
     with pytest.raises(KeysNotHad):
         await one.identify(provider.token())
+    assert caplog.text.count("idp: its keys cannot be read: ") == 1
     provider.status, provider.body = 200, None
     assert await app_of(one, provider.token()) == APP_ID
     provider.status, provider.body = status, body

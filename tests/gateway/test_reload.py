@@ -116,3 +116,18 @@ async def test_the_same_text_in_a_new_file_is_no_change(watched: Watched, caplog
         os.replace(part, watched.file)  # noqa: PTH105
         await asyncio.sleep(0.2)
     assert (watched.apps.taken, caplog.messages) == ([], [])
+
+
+async def test_a_config_that_came_through_a_pipe_is_not_waited_for(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.file.unlink()
+    os.mkfifo(watched.file)
+    async with watching(watched):
+        await asyncio.sleep(0.1)
+        assert caplog.messages == []
+        watched.reloader.ask()
+        async with asyncio.timeout(10):
+            while not caplog.messages:
+                await asyncio.sleep(0.01)
+    assert "not a file that could be read again" in caplog.messages[0]
