@@ -50,13 +50,11 @@ def check(data: bytes) -> None:
 @cache
 def _token() -> tuple[Targets, dict[str, KeyInfo]]:
     keyring, pools = played_tokens()
-    assert APP is not None
     return Targets(keyring, pools), {sobject.info.kid: sobject.info for sobject in keyring.all_of(APP)}
 
 
 def _answer(item: SignItem | BadItem, brought: dict[object, Aim]) -> tuple[str | None, Result]:
     """What becomes of an item before a signer has it, and what a signer decides of it before the token has it."""
-    assert APP is not None
     try:
         if isinstance(item, BadItem):
             raise item

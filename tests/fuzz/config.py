@@ -29,7 +29,7 @@ def check(data: bytes) -> None:
         assert SECRET not in str(error) or _is_no_value(data, str(error)), error
         return
     assert config.token
-    assert all(app.secret_sha256 not in repr(config) for app in config.app)
+    assert all(secret not in repr(config) for app in config.app for secret in app.secret_sha256)
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities, wrapping
 from hsmgate.domain.model import KeyInfo, KeyNotes, KeyType
-from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.auth import App
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
@@ -31,7 +31,7 @@ from hsmgate.ipc.messages import (
 )
 from tests.fuzz.blobs import GENUINE, KEY_ID
 from tests.fuzz.der import OBJ_TYPES, private_keys, public_keys
-from tests.fuzz.tokens import API_KEY, APP_ID, SECRET_SHA256
+from tests.fuzz.tokens import APP_ID, SECRET_SHA256
 
 ABLE = Capabilities.of((), {wrapping(0x210B), "ECDSA", "RSA PKCS1_V15", "Ed25519"}, {"RSA", "EC", "Ed25519"})
 
@@ -123,8 +123,8 @@ def played_tokens() -> tuple[Keyring, list[TokenPool]]:
 
 
 OPERATIONS: list[config.Operation] = ["sign", "verify", "inline", "transient", "manage"]
-CONFIG_APP = config.App(id=APP_ID, name="fuzz", secret_sha256=SECRET_SHA256, operations=OPERATIONS)
-APP = Authenticator([CONFIG_APP]).identify(f"Basic {API_KEY}")
+CONFIG_APP = config.App(id=APP_ID, name="fuzz", secret_sha256=(SECRET_SHA256,), operations=OPERATIONS)
+APP = App.of(CONFIG_APP)
 
 
 def b64(data: bytes) -> str:

@@ -9,17 +9,18 @@ from typing import Any
 
 from hsmgate import config
 from hsmgate.gateway.auth import SEEN_AT_MOST, Authenticator
-from hsmgate.gateway.routes.credentials import session_token
-from hsmgate.gateway.sessions import Sessions
+from hsmgate.gateway.callers import bearer_token
+from hsmgate.gateway.sessions import Session, Sessions
 from tests.fuzz.target import Target
 
 APP_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
 SECRET = "x??>~~s3cret-of-the-app"  # with + and / in its base64
+CREDENTIAL = bytes(8)
 NOW = 1_800_000_000.0
 
 SECRET_SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
 
-_APP = config.App(id=APP_ID, name="fuzz", secret_sha256=SECRET_SHA256)
+_APP = config.App(id=APP_ID, name="fuzz", secret_sha256=(SECRET_SHA256,))
 _AUTHENTICATOR = Authenticator([_APP])
 API_KEY = base64.b64encode(f"{APP_ID}:{SECRET}".encode()).decode()
 
@@ -30,19 +31,21 @@ def check(data: bytes) -> None:
     authorization = data.decode("utf-8", "surrogateescape")
     app = _AUTHENTICATOR.identify(authorization)
     sessions, token = _session()
-    credentials = session_token(authorization)
+    credentials = bearer_token(authorization)
     by_token = _finish(sessions.identify(credentials)) if credentials is not None else None
     shown = _decoded(authorization.partition(" ")[2])
     if app is not None:
         given_id, _, secret = shown.partition(b":")
         assert (given_id.decode().lower(), secret.decode()) == (APP_ID, SECRET), "a wrong API key was accepted"
     if by_token is not None:
-        assert (by_token, shown) == (APP_ID, _decoded(token)), "a session token was accepted that nobody issued"
+        assert (by_token, shown) == (Session(APP_ID, CREDENTIAL), _decoded(token)), (
+            "a session token was accepted that nobody issued"
+        )
     assert len(_AUTHENTICATOR._seen) <= SEEN_AT_MOST
     assert len(sessions._seen) <= 1
     if credentials is not None and (app is not None or by_token is not None):
         sessions.terminate(credentials)  # as the call of that name does
-        assert _finish(sessions.identify(token)) == (APP_ID if by_token is None else None)
+        assert _finish(sessions.identify(token)) == (Session(APP_ID, CREDENTIAL) if by_token is None else None)
         sessions._terminated.clear()
 
 
@@ -50,7 +53,7 @@ def check(data: bytes) -> None:
 def _session() -> tuple[Sessions, str]:
     """Sessions that have issued one token."""
     sessions = Sessions([], lambda: NOW)
-    return sessions, _finish(sessions.issue(APP_ID))
+    return sessions, _finish(sessions.issue(APP_ID, CREDENTIAL))[0]
 
 
 def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -107,10 +107,10 @@ async def test_every_flipped_bit_of_a_token_is_noticed(clock: list[float]) -> No
 async def test_dead_tokens_are_forgotten_and_living_ones_are_not(clock: list[float]) -> None:
     one = sessions(clock, Pool())
     for _ in range(5):
-        tokens = [await one.issue(APP) for _ in range(1500)]
+        tokens = [await issued(one) for _ in range(1500)]
         clock[0] += IDLE_SECONDS
-        assert await one.identify(tokens[0]) == APP
-        assert await one.identify(tokens[-1]) == APP
+        assert await one.identify(tokens[0]) == Session(APP, CREDENTIAL)
+        assert await one.identify(tokens[-1]) == Session(APP, CREDENTIAL)
         clock[0] += 1
         assert len(one._seen) <= 3000
 
