@@ -29,7 +29,7 @@ from tests.token_tool import Demo
 CALLS = 3000
 KEYS = 100
 STARTS = 5
-BATCH = 10
+BATCH = 100
 CHANGES = 1000
 WARM_UP = 20
 MINE = 'keys = ["p256"]'
