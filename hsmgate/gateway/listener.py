@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 
 from aiohttp import web
 
@@ -13,6 +12,7 @@ from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.tls import Tls
 
 KEEPALIVE_SECONDS = 120.0
 """Clients that do not retry a POST want the server to be the last to hang up."""
@@ -40,20 +40,22 @@ class Listener:
             lingering_time=LINGER_SECONDS,
             handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
 
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
         return [self._app[CALLERS].party]
 
-    async def open(self, listen: str, tls: ssl.SSLContext | None) -> str:
+    async def open(self, listen: str, tls: Tls | None) -> str:
         """Listen. Returns the address as a URL, or the socket's path. Raises ConfigError."""
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
         await self._runner.setup()
         address = await _listen(self._runner, listen, tls)
         if self._runner.server is not None:
-            self._watch = asyncio.create_task(self._connections.watch(self._runner.server))
+            self._watches.append(asyncio.create_task(self._connections.watch(self._runner.server)))
+        if tls is not None:
+            self._watches.append(asyncio.create_task(tls.watch()))
         return address
 
     async def drain(self) -> None:
@@ -65,8 +67,8 @@ class Listener:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         await self._runner.cleanup()
 
 
@@ -76,14 +78,15 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-async def _listen(runner: web.AppRunner, listen: str, tls: ssl.SSLContext | None) -> str:
+async def _listen(runner: web.AppRunner, listen: str, tls: Tls | None) -> str:
     """Start to listen. Returns the address as a URL, or the socket's path."""
+    context = tls.context if tls else None
     site: web.BaseSite
     if listen.startswith("unix:"):
-        site = web.UnixSite(runner, listen.removeprefix("unix:"), ssl_context=tls)
+        site = web.UnixSite(runner, listen.removeprefix("unix:"), ssl_context=context)
     else:
         host, _, port = listen.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls)
+        site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=context)
     try:
         await site.start()
     except OSError as error:

@@ -14,7 +14,7 @@ from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.reload import Reloader
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
-from hsmgate.gateway.tls import server_context
+from hsmgate.gateway.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ async def serve(config: Config, listen: str) -> None:
 
     Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
     """
-    tls = server_context(config)
+    tls = Tls.of(config)
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))

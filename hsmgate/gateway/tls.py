@@ -1,27 +1,153 @@
-"""TLS, as the config has it."""
+"""TLS, as the config and its three files have it, also after the files have changed."""
 
+import asyncio
+import logging
 import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Self
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 
+WATCH_SECONDS = 0.5
+"""How often the files are looked at. What has changed is read when it has then stayed the same for as long."""
 
-def server_context(config: Config) -> ssl.SSLContext | None:
-    """The TLS side of the listener, None for plain http. Raises ConfigError."""
-    server = config.server
-    if server.tls_certificate is None or server.tls_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(config.path(server.tls_certificate), config.path(server.tls_key))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"server.tls_certificate, server.tls_key: {error.strerror or error}"]) from None
-    if server.client_ca is not None:
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: what has forward secrecy and authenticates what it encrypts (RFC 9325, section 4.2). 1.3 has no other."""
+
+log = logging.getLogger(__name__)
+
+_Stamp = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The PEM files of certificate (with its chain), key, and the CA of clients, where there is one.
+
+    required: whether a client must show a certificate of that CA.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+    required: bool
+
+    @classmethod
+    def of(cls, config: Config) -> Self | None:
+        """The files of a config, None where it has none."""
+        server = config.server
+        if server.tls_certificate is None or server.tls_key is None:
+            return None
+        client_ca = config.path(server.client_ca) if server.client_ca is not None else None
+        return cls(
+            config.path(server.tls_certificate),
+            config.path(server.tls_key),
+            client_ca,
+            server.client_certificates == "required",
+        )
+
+    def load(self) -> ssl.SSLContext:
+        """What the files say now. Raises ConfigError."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         try:
-            context.load_verify_locations(config.path(server.client_ca))
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError([f"server.client_ca: {error.strerror or error}"]) from None
-        required = server.client_certificates == "required"
-        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-    return context
+            context.load_cert_chain(self.certificate, self.key, password=_no_password)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise ConfigError([f"server.tls_certificate, server.tls_key: {_reason(error)}"]) from None
+        if self.client_ca is not None:
+            try:
+                context.load_verify_locations(self.client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError([f"server.client_ca: {_reason(error)}"]) from None
+            context.verify_mode = ssl.CERT_REQUIRED if self.required else ssl.CERT_OPTIONAL
+        return context
+
+    def stamp(self) -> _Stamp:
+        """What differs after a change: of a file, or of where a link to it leads."""
+        return tuple(_stamp(file) for file in (self.certificate, self.key, self.client_ca) if file is not None)
+
+
+class NewestContext(ssl.SSLContext):
+    """A listener's context that is another, the newest, for each new connection.
+
+    A context can be given a certificate while it serves, but a CA cannot be taken from it, nor the tickets with which
+    that CA's clients resume a session unverified: so what has changed is a context of its own, with new ticket keys.
+    asyncio and uvloop ask a context for nothing but `wrap_bio`.
+    """
+
+    newest: ssl.SSLContext
+
+    def __new__(cls, newest: ssl.SSLContext) -> Self:
+        """Start with this one."""
+        self = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        self.newest = newest
+        return self
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """A connection, by the newest context."""
+        return self.newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
+class Tls:
+    """The TLS side of a listener. `context` is what it listens with; open connections keep what they began with."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._seen = files.stamp()
+        self._changed = False
+        self.context = NewestContext(files.load())
+
+    @classmethod
+    def of(cls, config: Config) -> Self | None:
+        """That of a config, None for plain http. Raises ConfigError."""
+        files = TlsFiles.of(config)
+        return cls(files) if files is not None else None
+
+    async def watch(self) -> None:
+        """Follow the files, for ever."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Read the files again if they have changed, and have not changed since the last look.
+
+        Files that cannot be read, or do not fit each other, leave what was, and are tried again when they change.
+        """
+        stamp = self._files.stamp()
+        if stamp != self._seen:
+            self._seen, self._changed = stamp, True
+        elif self._changed:
+            self._changed = False
+            try:
+                self.context.newest = self._files.load()
+            except ConfigError as error:
+                log.error("%s; what was there before stays in force until the files change again", error)
+            else:
+                log.info("the TLS files have changed; new connections get what is in them now")
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _no_password() -> NoReturn:
+    """OpenSSL would ask for it at the terminal."""
+    raise ValueError("the key is encrypted; it must be without a password")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

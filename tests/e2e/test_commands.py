@@ -245,7 +245,9 @@ async def test_it_serves_on_a_unix_socket(demo: Demo, tmp_path: Path) -> None:
     assert await process.wait() == 0
 
 
-async def test_it_serves_https_and_wants_the_clients_certificate(own_demo: Demo, tmp_path: Path) -> None:
+async def test_it_serves_https_and_wants_the_clients_certificate_by_the_ca_of_the_day(
+    own_demo: Demo, tmp_path: Path
+) -> None:
     made = make_certificates(own_demo.folder)
     tls = '[server]\ntls_certificate = "server.pem"\ntls_key = "server.key"\nclient_ca = "ca.pem"\n'
     async with serving(edited(own_demo, ("[server]\n", tls)), own_demo.api_key, tmp_path / "log") as gateway:
@@ -255,6 +257,16 @@ async def test_it_serves_https_and_wants_the_clients_certificate(own_demo: Demo,
             await health(gateway.url, trusting)
         trusting.load_cert_chain(made.client, made.client_key)
         assert await health(gateway.url, trusting) == 204
+
+        made = make_certificates(own_demo.folder)
+        renewed = ssl.create_default_context(cafile=made.ca)
+        renewed.load_cert_chain(made.client, made.client_key)
+        async with asyncio.timeout(20):
+            while "the TLS files have changed" not in gateway.log.read_text():
+                await asyncio.sleep(0.05)
+        assert await health(gateway.url, renewed) == 204
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await health(gateway.url, trusting)
 
 
 async def health(url: str, tls: ssl.SSLContext) -> int:
