@@ -98,6 +98,7 @@ class Server(_Section):
     tls_key: Text | None = None
     client_ca: Text | None = None
     client_certificates: Literal["required", "optional"] = "required"
+    plain_http: Literal["loopback", "anywhere"] = "loopback"
     workers: Literal[1] = 1
     max_body: Annotated[int, BeforeValidator(_size), Field(ge=1024, le=LARGEST_BODY)] = 16 * _UNITS["MiB"]
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000

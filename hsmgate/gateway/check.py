@@ -7,18 +7,20 @@ from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.model import KeyInfo, KeyType
-from hsmgate.errors import SignerStartError
+from hsmgate.errors import ConfigError, SignerStartError
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pin import PinFile
 from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.preflight import check_address, exposed_files
 from hsmgate.gateway.supervisor import start_patiently
+from hsmgate.gateway.tls import Tls
 from hsmgate.ipc.messages import Opened
 
 
 async def check(loaded: config.Config) -> bool:
     """Print each token's slots, keys, capabilities and problems. True if `serve` could start with this config."""
     keyring = Keyring()
-    good = True
+    good = await _check_listening(loaded)
     for token in loaded.token:
         try:
             opened = await _open(token, loaded.folder)
@@ -31,6 +33,19 @@ async def check(loaded: config.Config) -> bool:
     for problem in keyring.problems():
         print(f"problem: {problem}")
     return good
+
+
+async def _check_listening(loaded: config.Config) -> bool:
+    """Print what is wrong with the HTTP side, and with the files of secrets. True if it could listen."""
+    for warning in exposed_files(loaded):
+        print(f"warning: {warning}")
+    try:
+        await check_address(loaded, loaded.server.listen)
+        Tls.of(loaded)
+    except ConfigError as error:
+        print("\n".join(error.problems))
+        return False
+    return True
 
 
 async def _open(token: config.Token, folder: Path) -> Opened:

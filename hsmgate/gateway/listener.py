@@ -9,6 +9,7 @@ from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.connections import CONNECTIONS
+from hsmgate.gateway.preflight import check_socket
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.signing import BatchSigner
@@ -83,7 +84,9 @@ async def _listen(runner: web.AppRunner, listen: str, tls: Tls | None) -> str:
     context = tls.context if tls else None
     site: web.BaseSite
     if listen.startswith("unix:"):
-        site = web.UnixSite(runner, listen.removeprefix("unix:"), ssl_context=context)
+        path = listen.removeprefix("unix:")
+        check_socket(path)
+        site = web.UnixSite(runner, path, ssl_context=context)
     else:
         host, _, port = listen.rpartition(":")
         site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=context)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from hsmgate.config import Config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.preflight import check_address, exposed_files
 from hsmgate.gateway.reload import Reloader
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
@@ -27,7 +28,10 @@ async def serve(config: Config, listen: str) -> None:
 
     Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
     """
+    await check_address(config, listen)
     tls = Tls.of(config)
+    for warning in exposed_files(config):
+        log.warning("%s", warning)
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))

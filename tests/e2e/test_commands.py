@@ -90,6 +90,7 @@ def test_a_token_that_cannot_be_opened_is_one_clear_line(
     own_demo: Demo, command: str, old: str, new: str, said: str
 ) -> None:
     (own_demo.folder / "wrong-pin").write_text("314159265\n")
+    (own_demo.folder / "wrong-pin").chmod(0o600)
     done = run(command, "--config", edited(own_demo, (old, new)))
     assert done.returncode == 1
     (line,) = (done.stdout + done.stderr).splitlines()
@@ -127,6 +128,7 @@ def test_two_tokens_of_one_label_are_refused_with_their_serials(own_demo: Demo) 
 def test_a_wrong_pin_is_tried_exactly_once(own_demo: Demo, tmp_path: Path) -> None:
     """A module that logs every call says how often C_Login was called."""
     (own_demo.folder / "wrong-pin").write_text("314159265\n")
+    (own_demo.folder / "wrong-pin").chmod(0o600)
     calls = tmp_path / "calls"
     spy = shutil.which("pkcs11-spy.so", path="/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu:/usr/lib/pkcs11")
     found = spy or next(str(file) for file in Path("/usr/lib").glob("**/pkcs11-spy.so"))
@@ -163,6 +165,27 @@ def test_serve_says_when_the_address_is_taken(demo: Demo) -> None:
         done = run("serve", "--config", demo.config, "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
+
+
+def test_plain_http_for_everyone_is_refused_with_what_to_write(own_demo: Demo) -> None:
+    done = run("serve", "--config", own_demo.config, "--listen", "0.0.0.0:0")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert 'plain_http = "anywhere"' in line
+    done = run("check", "--config", edited(own_demo, ("127.0.0.1:8080", "0.0.0.0:8080")))
+    assert done.returncode == 1
+    assert line.removeprefix("hsmgate: ").replace("0.0.0.0:0", "0.0.0.0:8080") in done.stdout
+
+
+def test_check_looks_at_the_tls_files_and_warns_of_a_pin_for_everyone(own_demo: Demo) -> None:
+    (own_demo.folder / "pin").chmod(0o644)
+    tls = '[server]\ntls_certificate = "server.pem"\ntls_key = "server.key"\n'
+    done = run("check", "--config", edited(own_demo, ("[server]\n", tls)))
+    assert done.returncode == 1
+    assert "warning: token demo: pin_source: pin: everyone may read it (mode 644)\n" in done.stdout
+    assert "server.tls_certificate, server.tls_key: No such file" in done.stdout
+    make_certificates(own_demo.folder)
+    assert run("check", "--config", own_demo.folder / "edited.toml").returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -227,7 +250,7 @@ async def test_a_batch_that_takes_too_long_is_answered_in_time(own_demo: Demo, t
         assert (await gateway.sign_one(ITEM))["status"] == 200
 
 
-async def test_it_serves_on_a_unix_socket(demo: Demo, tmp_path: Path) -> None:
+async def test_it_serves_on_a_unix_socket_that_no_other_takes_away(demo: Demo, tmp_path: Path) -> None:
     path = tmp_path / "gate.sock"
     process = await asyncio.create_subprocess_exec(
         *(*HSMGATE, "serve", "--config", str(demo.config), "--listen", f"unix:{path}"),
@@ -241,6 +264,11 @@ async def test_it_serves_on_a_unix_socket(demo: Demo, tmp_path: Path) -> None:
         client.get("http://gate/sys/v1/health") as response,
     ):
         assert response.status == 204
+        second = await asyncio.to_thread(run, "serve", "--config", demo.config, "--listen", f"unix:{path}")
+        assert (second.returncode, second.stderr.splitlines()[-1]) == (
+            1,
+            f"hsmgate: cannot listen on unix:{path}: somebody else does",
+        )
     process.terminate()
     assert await process.wait() == 0
 

@@ -44,7 +44,7 @@ def files_in(folder: Path, *, clients: bool) -> TlsFiles:
     if not folder.exists():
         folder.mkdir()
     make_certificates(folder)
-    return TlsFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem" if clients else None)
+    return TlsFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem" if clients else None, required=True)
 
 
 def client(folder: Path, version: ssl.TLSVersion | None = None, *, named: bool = True) -> ssl.SSLContext:
@@ -126,7 +126,7 @@ def test_it_speaks_1_2_and_1_3_and_nothing_older(
             with pytest.warns(DeprecationWarning, match="TLSv1_1"):
                 old = client(tmp_path, ssl.TLSVersion.TLSv1_1)
             old.set_ciphers("ALL:@SECLEVEL=0")
-            with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION|UNEXPECTED_EOF"):
+            with pytest.raises(ssl.SSLError, match=r"ALERT_PROTOCOL_VERSION|UNEXPECTED_EOF"):
                 await echo.call(old)
             for wanted, good in (("ECDHE-ECDSA-AES128-GCM-SHA256", True), ("ECDHE-ECDSA-AES256-SHA384", False)):
                 picky = client(tmp_path, V12)
@@ -184,7 +184,7 @@ def test_a_new_certificate_is_for_new_connections(
     live.mkdir()
     for name in ("server.pem", "server.key"):
         (live / name).symlink_to(tmp_path / "data" / name)
-    tls = Tls(TlsFiles(live / "server.pem", live / "server.key", None))
+    tls = Tls(TlsFiles(live / "server.pem", live / "server.key", None, required=False))
 
     async def main() -> None:
         async with Echo(tls) as echo:

@@ -1,0 +1,86 @@
+"""What is looked at before anything is opened: where the gateway would listen, and who else may read its secrets."""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from hsmgate.config import Config
+from hsmgate.errors import ConfigError
+
+_OTHERS_MAY_READ = 0o004
+_OTHERS_MAY_WRITE = 0o022
+
+
+async def check_address(config: Config, listen: str) -> None:
+    """Raise ConfigError where that would be plain http that others can listen in on, unless the config wants it so."""
+    if config.server.tls_certificate is not None or config.server.plain_http == "anywhere":
+        return
+    if listen.startswith("unix:"):
+        return
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            [f"cannot listen on {listen}: {getattr(error, 'strerror', None) or 'no host name'}"]
+        ) from None
+    # A name may have several addresses, and all of them are listened on.
+    if not all(_is_loopback(str(address[0])) for *_, address in found):
+        raise ConfigError(
+            [
+                f"cannot listen on {listen}: plain http, which API keys travel in, is for loopback and unix sockets. "
+                "Set tls_certificate and tls_key in [server] of the config or, where others see to TLS, "
+                'plain_http = "anywhere"'
+            ]
+        )
+
+
+def _is_loopback(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
+
+
+def check_socket(path: str) -> None:
+    """Raise ConfigError where somebody listens on that unix socket; one that was left behind may be replaced."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
+                return
+            if error.errno != errno.EAGAIN:  # which is a listener with a long queue
+                raise ConfigError([f"cannot listen on unix:{path}: {error.strerror or error}"]) from None
+    raise ConfigError([f"cannot listen on unix:{path}: somebody else does"])
+
+
+def exposed_files(config: Config) -> Iterator[str]:
+    """One line for each file with a secret that others may read or change.
+
+    A warning and no more: a volume that Kubernetes mounts may have no other modes. A group may read, as ssl-cert does.
+    """
+    files = [("server.tls_key", config.server.tls_key)]
+    for token in config.token:
+        scheme, _, rest = token.pin_source.partition(":")
+        if scheme == "file":
+            files.append((f"token {token.name}: pin_source", rest))
+    for word, file in files:
+        if file is not None and (said := _exposed(config.path(file))):
+            yield f"{word}: {file}: {said}"
+
+
+def _exposed(file: Path) -> str | None:
+    try:
+        mode = file.stat().st_mode & 0o777
+    except OSError:
+        return None  # whoever reads it will say so
+    if mode & _OTHERS_MAY_WRITE:
+        return f"others than its owner may change it (mode {mode:o})"
+    if mode & _OTHERS_MAY_READ:
+        return f"everyone may read it (mode {mode:o})"
+    return None
