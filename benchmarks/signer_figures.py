@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hsmgate.config import Config
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.gateway.pin import PinFile, read_pin
+from hsmgate.gateway.pin import read_pin
+from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.signer_process import SignerProcess
 from tests.gateway_process import Gateway, b64, serving
 from tests.token_tool import Demo
@@ -50,7 +51,7 @@ async def _start(config: Config, capabilities: Capabilities | None) -> tuple[flo
     """Seconds until a signer is ready, and what its token can do."""
     started = time.perf_counter()
     token = config.token[0]
-    pin = read_pin(token.pin_source, config.folder)
+    pin = await read_pin(token.pin_source, config.folder)
     signer = await SignerProcess.start(token, config.folder, pin, PinFile(), capabilities)
     seconds = time.perf_counter() - started
     await signer.stop()

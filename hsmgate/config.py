@@ -4,6 +4,7 @@ Words and defaults are fixed by docs/configuration.md. Relative paths are relati
 """
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,8 +64,20 @@ def _token_uri(value: str) -> str:
 
 def _pin_source(value: str) -> str:
     scheme, _, rest = value.partition(":")
-    if scheme not in ("file", "env") or not rest:
-        raise ValueError("write it like file:PATH or env:NAME; the PIN itself does not belong here")
+    if scheme not in ("file", "env", "credential", "command") or not rest:
+        raise ValueError(
+            "write it like file:PATH, env:NAME, credential:NAME or command:PROGRAM ARGUMENT…; "
+            "the PIN itself does not belong here"
+        )
+    if scheme == "credential" and ("/" in rest or rest in (".", "..")):
+        raise ValueError("a credential is a name, not a path")
+    if scheme == "command":
+        try:
+            words = shlex.split(rest)
+        except ValueError:
+            raise ValueError("the command has a quotation that does not end") from None
+        if not words or not words[0]:
+            raise ValueError("the command has no program")
     return value
 
 
@@ -116,7 +129,7 @@ class Token(_Section):
     name: Name
     module: Text
     uri: Annotated[str, AfterValidator(_token_uri)]
-    pin_source: Annotated[Text, AfterValidator(_pin_source)]
+    pin_source: Annotated[Text, AfterValidator(_pin_source)] = Field(repr=False)
     signers: Annotated[int, Field(ge=1, le=256)] = 2
     sessions: Annotated[int, Field(ge=1, le=256)] = 1
     operation_timeout: Seconds = 10.0

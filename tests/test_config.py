@@ -235,6 +235,9 @@ def test_mistakes_between_values_are_reported_with_the_others(tmp_path: Path, te
     [
         TOKEN.replace("file:pin", "s3cret"),
         TOKEN.replace("file:pin", "pin:s3cret"),
+        TOKEN.replace("file:pin", "command:tell 's3cret"),
+        TOKEN.replace("file:pin", "command:'' s3cret"),
+        TOKEN.replace("file:pin", "credential:../s3cret"),
         TOKEN.replace('"file:pin"', '["s3cret"]'),
         TOKEN.replace("file:pin", "file:s3cret\\u0000"),
         TOKEN.replace("hsmgate-demo", "demo;pin-value=s3cret"),
@@ -255,7 +258,21 @@ def test_a_value_is_never_echoed(tmp_path: Path, text: str) -> None:
 
 
 def test_a_secret_is_not_in_what_is_printed_of_a_config(tmp_path: Path) -> None:
-    assert SHA256 not in repr(load(tmp_path, EXAMPLE))
+    printed = repr(load(tmp_path, EXAMPLE.replace("file:pin", "command:tell s3cret")))
+    assert SHA256 not in printed
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize("source", ["file:pin", "env:PIN", "credential:hsm.pin", "command:pass show 'the hsm'"])
+def test_a_pin_has_four_kinds_of_sources(tmp_path: Path, source: str) -> None:
+    assert load(tmp_path, TOKEN.replace("file:pin", source)).token[0].pin_source == source
+
+
+@pytest.mark.parametrize(
+    "source", ["pin", "file:", "credential:a/b", "credential:..", "command: ", "command:'", "fd:3"]
+)
+def test_no_other_source_will_do(tmp_path: Path, source: str) -> None:
+    assert paths(tmp_path, TOKEN.replace("file:pin", source)) == ["token[0].pin_source"]
 
 
 @pytest.mark.parametrize(

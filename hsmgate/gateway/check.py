@@ -9,7 +9,8 @@ from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import ConfigError, SignerStartError
 from hsmgate.gateway.keyring import Keyring
-from hsmgate.gateway.pin import PinFile
+from hsmgate.gateway.pin import take_variables
+from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.preflight import check_address, exposed_files
 from hsmgate.gateway.supervisor import start_patiently
@@ -20,6 +21,7 @@ from hsmgate.ipc.messages import Opened
 async def check(loaded: config.Config) -> bool:
     """Print each token's slots, keys, capabilities and problems. True if `serve` could start with this config."""
     keyring = Keyring()
+    take_variables(token.pin_source for token in loaded.token)
     good = await _check_listening(loaded)
     for token in loaded.token:
         try:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from hsmgate.config import Config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, exposed_files
 from hsmgate.gateway.reload import Reloader
 from hsmgate.gateway.signing import BatchSigner
@@ -28,6 +29,7 @@ async def serve(config: Config, listen: str) -> None:
 
     Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
     """
+    take_variables(token.pin_source for token in config.token)
     await check_address(config, listen)
     tls = Tls.of(config)
     for warning in exposed_files(config):

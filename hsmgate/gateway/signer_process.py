@@ -14,7 +14,7 @@ from typing import Self, cast
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.gateway.pin import Pin, PinFile
+from hsmgate.gateway.pin_file import PinFile
 from hsmgate.ipc.frames import FrameReader, frame
 from hsmgate.ipc.messages import (
     FromSigner,
@@ -26,6 +26,7 @@ from hsmgate.ipc.messages import (
     decode_from_signer,
     encode,
 )
+from hsmgate.secret import Secret
 
 OPEN_TIMEOUT_SECONDS = 20.0
 """For loading the module, logging in and reading the keys, besides what two calls into it may take."""
@@ -84,7 +85,7 @@ class SignerProcess:
         cls,
         token: config.Token,
         folder: Path,
-        pin: Pin,
+        pin: Secret,
         pin_file: PinFile,
         capabilities: Capabilities | None = None,
     ) -> Self:

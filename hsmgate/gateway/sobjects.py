@@ -12,7 +12,7 @@ from hsmgate.domain.envelope import TRANSIENT_TYPES, Blob
 from hsmgate.domain.mechanisms import ML_DSA_SIGNATURE_SIZES
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import BadItem, Unsupported
-from hsmgate.gateway.wire import BadBody, explain
+from hsmgate.gateway.wire import BadBody, Sent, explain
 from hsmgate.ipc.messages import Generate
 
 TRANSIENT_SECONDS = 24 * 3600
@@ -50,7 +50,7 @@ class MlDsaOptions(msgspec.Struct):
     param_set: str
 
 
-class SobjectRequest(msgspec.Struct):
+class SobjectRequest(Sent):
     """What a caller may say of a key that is to be made; other members are passed over."""
 
     obj_type: str | None = None

@@ -13,11 +13,13 @@ from typing import Any
 
 from hsmgate import config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.gateway.pin import Pin, PinFile, read_pin
+from hsmgate.gateway.pin import again_seconds, read_pin
+from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
 from hsmgate.ipc.messages import Keys
+from hsmgate.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +33,6 @@ KEYS_SHARE = 0.05
 """The part of one session's time that reading keys may take; where it takes longer it is done less often."""
 
 WATCH_SECONDS = 0.25
-
-PIN_SECONDS = 1.0
-"""How often the source of a refused PIN is read for another."""
 
 
 class Backoff:
@@ -122,7 +121,7 @@ class Supervisor:
         """Start a signer, with a PIN that was not refused. Raises SignerStartError or OSError."""
         name = self.token.name
         while True:
-            pin = read_pin(self.token.pin_source, self._folder)
+            pin = await read_pin(self.token.pin_source, self._folder)
             try:
                 able = self.pool.abilities.capabilities
                 return await SignerProcess.start(self.token, self._folder, pin, self._pin_file, able)
@@ -158,12 +157,12 @@ class Supervisor:
             )
         self._short.set()
 
-    async def _other_pin(self, refused: Pin) -> None:
+    async def _other_pin(self, refused: Secret) -> None:
         """Wait for another PIN in the source: each try of a wrong one brings the token nearer to locking itself."""
         while True:
-            await asyncio.sleep(PIN_SECONDS)
-            with contextlib.suppress(TokenMisconfigured):
-                if read_pin(self.token.pin_source, self._folder) != refused:
+            await asyncio.sleep(again_seconds(self.token.pin_source))
+            with contextlib.suppress(SignerStartError):
+                if await read_pin(self.token.pin_source, self._folder) != refused:
                     return
 
     async def _watch(self) -> None:
@@ -203,7 +202,8 @@ async def start_patiently(token: config.Token, folder: Path, pin_file: PinFile) 
     tries = 1
     while True:
         try:
-            return await SignerProcess.start(token, folder, read_pin(token.pin_source, folder), pin_file)
+            pin = await read_pin(token.pin_source, folder)
+            return await SignerProcess.start(token, folder, pin, pin_file)
         except (PinRefused, TokenMisconfigured):
             raise
         except SignerStartError:

@@ -19,7 +19,14 @@ class BadBody(HsmgateError):
     """The body is not what the call takes, so the call fails as a whole."""
 
 
-class Inline(msgspec.Struct):
+class Sent(msgspec.Struct):
+    """A value that came from a caller. What it prints as holds nothing of it."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
+class Inline(Sent):
     """A key in the request itself."""
 
     value: bytes | None = None
@@ -37,7 +44,7 @@ class Inline(msgspec.Struct):
         return self.value, obj_type
 
 
-class Descriptor(msgspec.Struct):
+class Descriptor(Sent):
     """How an item names its key: exactly one of the four."""
 
     kid: str | None = None
@@ -77,7 +84,7 @@ class _Mode(msgspec.Struct, frozen=True):
 _NO_KEY = Descriptor()
 
 
-class SignItem(msgspec.Struct):
+class SignItem(Sent):
     """A batch item as it came, of the right types and no more than that."""
 
     key: Descriptor | None = None

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hsmgate.config import Config
 from hsmgate.domain.model import KeyType
-from hsmgate.gateway.pin import PinFile, read_pin
+from hsmgate.gateway.pin import read_pin
+from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.ipc.messages import FromSigner, Generate, Made
 from tests.conformance.tokens import make_nss
@@ -140,7 +141,8 @@ async def test_an_expired_blob_is_refused(demo: Demo, gateway: Gateway) -> None:
     owner = base64.b64decode(gateway.api_key).decode().partition(":")[0]
     config = Config.load(demo.config)
     token = config.token[0]
-    signer = await SignerProcess.start(token, config.folder, read_pin(token.pin_source, config.folder), PinFile())
+    pin = await read_pin(token.pin_source, config.folder)
+    signer = await SignerProcess.start(token, config.folder, pin, PinFile())
     made: asyncio.Future[FromSigner] = asyncio.get_running_loop().create_future()
     signer.listen(made.set_result)
     signer.send(Generate(1, owner, KeyType.EC, "NistP256", 256, ["SIGN"], int(time.time()) - 3600))

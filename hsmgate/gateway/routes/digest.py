@@ -10,13 +10,13 @@ from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import failed
-from hsmgate.gateway.wire import explain
+from hsmgate.gateway.wire import Sent, explain
 
 ON_THE_LOOP_AT_MOST = 64 * 1024
 """Bytes that are hashed where they are; more would keep other calls waiting."""
 
 
-class _Request(msgspec.Struct):
+class _Request(Sent):
     alg: str | None = None
     data: bytes | None = None
 
