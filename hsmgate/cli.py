@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import hsmgate
+from hsmgate.confinement import leave_no_core
 from hsmgate.errors import ConfigError, HsmgateError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage."""
     options = _parser().parse_args(arguments)
+    leave_no_core()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         code: int = options.run(options)

@@ -19,15 +19,16 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "errors": set[str](),
     "secret": set[str](),
+    "confinement": set[str](),
     "domain": {"errors", "domain"},
     "ipc": {"errors", "domain", "ipc"},
     "config": {"errors", "domain", "config_credentials"},
     "config_credentials": {"domain"},
     "apps": {"errors", "domain", "config", "config_credentials"},
-    "signer": {"errors", "domain", "ipc", "signer"},
+    "signer": {"errors", "confinement", "domain", "ipc", "signer"},
     "gateway": {"errors", "secret", "domain", "ipc", "config", "config_credentials", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
-    "cli": {"errors", "domain", "ipc", "config", "apps", "signer", "gateway", "provision", "__init__"},
+    "cli": {"errors", "confinement", "domain", "ipc", "config", "apps", "signer", "gateway", "provision", "__init__"},
 }
 
 
