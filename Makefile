@@ -46,10 +46,12 @@ fuzz: .venv/fuzz ## Feed a million inputs to everything that reads bytes and wri
 	$(BIN)/python -m tests.fuzz.run --out docs/fuzzing.md $(ARGS)
 
 .PHONY: lint
-lint: .venv/dev ## Check style and types
+lint: .venv/dev ## Check style, types, bandit's list and known vulnerabilities of what is pinned
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hsmgate benchmarks .ci
+	$(BIN)/python .ci/audit.py .venv/audited
 
 .PHONY: format
 format: .venv/dev ## Put the source into the one style
