@@ -9,6 +9,7 @@ from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.connections import CONNECTIONS
+from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.preflight import check_socket
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
@@ -51,6 +52,7 @@ class Listener:
     async def open(self, listen: str, tls: Tls | None) -> str:
         """Listen. Returns the address as a URL, or the socket's path. Raises ConfigError."""
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
+        quote_nothing()
         await self._runner.setup()
         address = await _listen(self._runner, listen, tls)
         if self._runner.server is not None:

@@ -287,6 +287,8 @@ def explain(text: str) -> str:
     what, path = (match["what"], match["path"]) if match else (text, None)
     if "base64" in what:
         what = "not base64 (standard alphabet, with padding)"
+    elif what.startswith("Invalid enum value"):  # which it quotes
+        what = "no such word"
     elif types := re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`", what):
         expected, got = (_WORDS.get(word, word) for word in types.groups())
         what = f"it wants {expected}, not {got}"
