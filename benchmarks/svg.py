@@ -72,7 +72,7 @@ class Picture:
         """A line of text, its middle at y."""
         weight = ' font-weight="600"' if bold else ""
         self._shapes.append(
-            f'<text x="{x:.1f}" y="{y + 4:.1f}" fill="{colour}" text-anchor="{anchor}"{weight}>{escape(text, quote=False)}</text>'
+            f'<text x="{x:.1f}" y="{y + 4:.1f}" fill="{colour}" text-anchor="{anchor}"{weight}>{escape(text)}</text>'
         )
 
     def render(self) -> str:
@@ -81,7 +81,7 @@ class Picture:
             (
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}"'
                 f' width="{self.width}" height="{self.height}" font-family="{FONT}" font-size="12" role="img">',
-                f"<title>{escape(self.title, quote=False)}</title>",
+                f"<title>{escape(self.title)}</title>",
                 *self._shapes,
                 "</svg>\n",
             )

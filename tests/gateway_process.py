@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import aiohttp
 import psutil
+
+from tests.secrets_scan import NOTES, NotingResponse, look_at_processes
 
 HSMGATE = (sys.executable, "-m", "hsmgate")
 BATCH_SIGN = "/crypto/v1/keys/batch/sign"
@@ -67,7 +70,8 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def serving(config: Path, api_key: str, log: Path) -> AsyncIterator[Gateway]:
-    """A gateway on a free port."""
+    """A gateway on a free port, whose secrets and outside are noted for the look-through at the end of the run."""
+    _note_secrets(config, api_key)
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *(*HSMGATE, "serve", "--config", str(config), "--listen", "127.0.0.1:0"),
@@ -80,13 +84,26 @@ async def serving(config: Path, api_key: str, log: Path) -> AsyncIterator[Gatewa
     # The operating system's own limit on connections is enough.
     connector = aiohttp.TCPConnector(limit=0, ssl=False)
     timeout = aiohttp.ClientTimeout(total=100)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+    look_at_processes(process.pid)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, response_class=NotingResponse) as client:
         gateway = Gateway(process, line.split()[-1], api_key, client, log)
         try:
             yield gateway
         finally:
             if process.returncode is None:
+                look_at_processes(process.pid)
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with client.get(f"{gateway.url}/metrics", timeout=aiohttp.ClientTimeout(2)) as response:
+                        NOTES.sight("/metrics", await response.read())
                 await gateway.stop()
+
+
+def _note_secrets(config: Path, api_key: str) -> None:
+    NOTES.api_key(api_key)
+    for token in tomllib.loads(config.read_text()).get("token", ()):
+        scheme, _, file = token["pin_source"].partition(":")
+        if scheme == "file":
+            NOTES.secret("PIN", (config.parent / file).read_text().strip())
 
 
 def b64(data: bytes) -> str:

@@ -31,6 +31,7 @@ from hsmgate.ipc.messages import FromSigner, Generate, Made
 from tests.conformance.tokens import make_nss
 from tests.e2e.test_commands import edited
 from tests.gateway_process import HSMGATE, Gateway, b64, serving
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 from tests.verify import verify
 
@@ -52,6 +53,7 @@ async def nss(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway
 def inline_p256() -> tuple[ec.EllipticCurvePrivateKey, dict[str, Any]]:
     key = ec.generate_private_key(ec.SECP256R1())
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    NOTES.secret("inline key", key.private_numbers().private_value.to_bytes(32, "big"))
     return key, {"inline": {"value": b64(der), "obj_type": "EC"}}
 
 

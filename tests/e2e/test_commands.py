@@ -15,15 +15,18 @@ import pytest
 
 from tests.certificates import make_certificates
 from tests.gateway_process import HSMGATE, b64, serving
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
 ITEM = {"key": {"name": "rsa4096"}, "hash_alg": "SHA256", "data": b64(b"x")}
 
 
 def run(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    done = subprocess.run(
         [*HSMGATE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=timeout
     )
+    NOTES.sight(f"what hsmgate {arguments[0]} printed", done.stdout + done.stderr)
+    return done
 
 
 def edited(demo: Demo, *changes: tuple[str, str]) -> Path:
@@ -97,6 +100,7 @@ def test_a_token_that_cannot_be_opened_is_one_clear_line(
     assert said in line
     assert "demo" in line
     assert "314159265" not in line
+    NOTES.secret("wrong PIN", "314159265")
 
 
 def test_two_tokens_of_one_label_are_refused_with_their_serials(own_demo: Demo) -> None:
