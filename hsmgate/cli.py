@@ -2,13 +2,13 @@
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import hsmgate
+from hsmgate import tracebacks
 from hsmgate.confinement import leave_no_core
 from hsmgate.errors import ConfigError, HsmgateError
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     leave_no_core()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    tracebacks.configure()
     try:
         code: int = options.run(options)
         return code
@@ -183,4 +183,5 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(tracebacks.on_loop_error)
         return runner.run(main)

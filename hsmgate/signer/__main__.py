@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
+from hsmgate import tracebacks
 from hsmgate.confinement import confine
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.frames import KIB, FrameReader, frame
@@ -74,7 +75,7 @@ class Link:
 def main(fd: int, pin_file: int) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     confine(fd, pin_file)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    tracebacks.configure()
     # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
     # SIGHUP, likewise, is for the gateway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
