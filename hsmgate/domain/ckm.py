@@ -1,4 +1,4 @@
-"""Numbers of mechanisms (PKCS#11 3.2, pkcs11t.h)."""
+"""Numbers and names of mechanisms (PKCS#11 3.2, pkcs11t.h)."""
 
 CKM_RSA_PKCS_KEY_PAIR_GEN = 0x0000
 CKM_RSA_PKCS = 0x0001

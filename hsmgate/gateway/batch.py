@@ -31,22 +31,27 @@ def item_error(failure: Failure) -> ItemError:
 class Batch:
     """The results of one call. Each place is filled once; what comes for a filled place, or too late, is dropped.
 
-    deadline: when the time is up, by CLOCK_MONOTONIC.
+    kids: of the items' keys; None for a key that the caller brought, and until an item's key is found.
+    begun, deadline: when it came and when the time is up, by CLOCK_MONOTONIC.
     """
 
-    __slots__ = ("_done", "_left", "_results", "deadline", "over")
+    __slots__ = ("_arrivals", "_done", "_left", "_results", "begun", "deadline", "kids", "over")
 
     def __init__(self, size: int, timeout_seconds: float) -> None:
+        self.kids: list[str | None] = [None] * size
         self._results: list[Result | None] = [None] * size
+        self._arrivals: list[tuple[Sequence[int], float, str]] = []
         self._left = size
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.deadline = time.monotonic() + timeout_seconds
+        self.begun = time.monotonic()
+        self.deadline = self.begun + timeout_seconds
         self.over = False
 
-    def put(self, indexes: Sequence[int], results: Iterable[Result]) -> None:
-        """Fill places."""
+    def put(self, indexes: Sequence[int], results: Iterable[Result], mechanism: str = "") -> None:
+        """Fill places. mechanism: the PKCS#11 name of what was planned for them, empty where nothing was."""
         if self.over:
             return
+        self._arrivals.append((indexes, time.monotonic(), mechanism))
         places = self._results
         for index, result in zip(indexes, results, strict=True):
             if places[index] is None:
@@ -68,6 +73,21 @@ class Batch:
             return cast("list[Result]", self._results)
         too_late = failure(late())
         return [too_late if result is None else result for result in self._results]
+
+    def so_far(self) -> Sequence[Result | None]:
+        """The results that are there, in order."""
+        return self._results
+
+    def histories(self) -> list[tuple[str | None, float]]:
+        """Of every item, in order: the mechanism, if one was planned, and milliseconds until it had its result."""
+        histories: list[tuple[str | None, float]] = [(None, _milliseconds(self.begun, time.monotonic()))] * len(
+            self.kids
+        )
+        for indexes, at, mechanism in reversed(self._arrivals):  # what came first counts
+            history = mechanism or None, _milliseconds(self.begun, at)
+            for index in indexes:
+                histories[index] = history
+        return histories
 
     def give_up(self) -> None:
         """Wait no longer for what is not done."""
@@ -140,6 +160,10 @@ class Run:
     def fail(self, reason: Failure) -> None:
         """Put the same failure in every place."""
         self.batch.put(self.indexes, [reason] * len(self))
+
+
+def _milliseconds(since: float, until: float) -> float:
+    return round((until - since) * 1000, 3)
 
 
 def _cost_key(operation: Operation) -> bytes:

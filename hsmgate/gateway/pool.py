@@ -184,19 +184,20 @@ class TokenPool:
         signer.alone = False
         signer.answered = True
         signer.mark_started()
-        for run, results, seconds in zip(message.runs, answer.results, answer.seconds, strict=False):
-            self._settle(run, results)
+        told = zip(message.runs, answer.results, answer.seconds, answer.mechanisms, strict=False)
+        for run, results, seconds, mechanism in told:
+            self._settle(run, results, mechanism)
             self._costs.learn(run.work, seconds / len(run))
 
-    def _settle(self, run: Run, results: Sequence[Result]) -> None:
+    def _settle(self, run: Run, results: Sequence[Result], mechanism: str) -> None:
         """Give the items of a run their results; those that the token failed on have a second chance elsewhere."""
         if len(run.work.places) > 1 and not (run.second or run.work.once) and any(map(_is_token_failure, results)):
             for item, result in zip(run.singles(), results, strict=True):
                 item.second = True
                 if not _is_token_failure(result) or self._hand_over([item]):
-                    item.batch.put(item.indexes, (result,))
+                    item.batch.put(item.indexes, (result,), mechanism)
         else:
-            run.batch.put(run.indexes, results)
+            run.batch.put(run.indexes, results, mechanism)
 
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""

@@ -159,11 +159,13 @@ class Signed(_Message):
     """The answers to a Sign, part by part in its order, and the seconds that each part took its sessions.
 
     A result is the signature, or whether it verified, or why there is neither.
+    mechanisms: the PKCS#11 name of what was planned for each part, empty where nothing was.
     """
 
     id: int
     results: list[list[bytes | bool | Failure]]
     seconds: list[float]
+    mechanisms: list[str]
 
 
 class Distrust(_Message):

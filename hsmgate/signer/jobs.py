@@ -20,6 +20,7 @@ class Job:
         self.message = message
         self._results: list[list[bytes | bool | Failure]] = [[b""] * len(part.payloads) for part in message.parts]
         self._seconds = [0.0] * len(message.parts)
+        self._mechanisms = [""] * len(message.parts)
         self._finishing = threading.Lock()
         self.pieces = [*self._cut(sessions)]
         self._left = len(self.pieces)
@@ -34,12 +35,13 @@ class Job:
             for start in range(0, len(part.payloads), size):
                 yield Piece(self, number, part, self._results[number], start, min(start + size, len(part.payloads)))
 
-    def finish(self, piece: "Piece", seconds: float) -> Signed | None:
-        """Note that a piece is done, and how long that took. The answer to the message, if it was the last."""
+    def finish(self, piece: "Piece", seconds: float, mechanism: str = "") -> Signed | None:
+        """Note that a piece is done, how long that took, and by what. The answer to the message, if it was the last."""
         with self._finishing:
             self._seconds[piece.number] += seconds
+            self._mechanisms[piece.number] = mechanism or self._mechanisms[piece.number]
             self._left -= 1
-            return None if self._left else Signed(self.message.id, self._results, self._seconds)
+            return None if self._left else Signed(self.message.id, self._results, self._seconds, self._mechanisms)
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.domain.plans import Plan
@@ -22,13 +23,14 @@ PREPARED_AT_MOST = 4096
 class Prepared:
     """An operation, ready to sign any item.
 
-    key, mechanism: as C takes them.
+    name: of the mechanism. key, mechanism: as C takes them.
     verifier: what the next signature is verified by before it leaves; None where that is not needed, or nobody can.
     always: whether each signature is verified, not only the first.
     allow: what is to be done once a signature has begun, where the key wants the PIN then.
     """
 
     plan: Plan
+    name: str
     handle: int
     key: ULONG
     mechanism: Reference
@@ -67,6 +69,13 @@ class Operations:
             prepared = self._prepared[operation] = self._decide(operation, key, handle)
         self._last = operation, prepared
         return prepared
+
+    def mechanism(self, operation: Operation) -> str:
+        """The name of the mechanism that the operation is prepared to sign with, empty where it is not prepared."""
+        if self._last is not None and self._last[0] is operation:
+            return self._last[1].name
+        prepared = self._prepared.get(operation) or self._brought.get(operation)
+        return prepared.name if isinstance(prepared, Prepared) else ""
 
     def public_part(self, session: Session, operation: Operation) -> KeyInfo:
         """The operation's key, to verify with. Raises ItemError, CryptokiError or TokenLost."""
@@ -116,7 +125,8 @@ class Operations:
         packed = mechanism(decided.mechanism, decided.parameter)
         always = self._token.verify_always or key.type is KeyType.RSA  # to verify RSA costs next to nothing
         allow = self._token.pin.allow if key.always_authenticate else None
-        return Prepared(decided, handle, ULONG(handle), Reference(packed), Verifier.of(key.public_key), always, allow)
+        name, verifier = ckm_name(decided.mechanism), Verifier.of(key.public_key)
+        return Prepared(decided, name, handle, ULONG(handle), Reference(packed), verifier, always, allow)
 
     def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
         """A key on the token and its handle. Raises NoSuchKey or TokenLost."""

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.ckr import FATAL, RECONNECTED, ckr_name, classify
 from hsmgate.domain.ckr import Failure as Class
+from hsmgate.domain.model import KeyInfo
 from hsmgate.domain.plans import Plan
-from hsmgate.domain.verification import verify_item
+from hsmgate.domain.verification import plan_to_verify, verify_item
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
 from hsmgate.ipc.messages import (
     Action,
@@ -68,6 +70,7 @@ class Signing:
         self._token = token
         self._work = WorkSession(token)
         self._operations = Operations(token)
+        self._verified_under: KeyInfo | None = None
 
     def wait(self) -> None:
         """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
@@ -78,6 +81,7 @@ class Signing:
 
         Raises TokenLost.
         """
+        self._verified_under = None
         started = time.monotonic()
         at = piece.start
         try:
@@ -88,10 +92,19 @@ class Signing:
                     at += 1
         except Distrusted as distrusted:
             return Distrust(piece.job.message.id, piece.number, distrusted.at)
+        mechanism = self._mechanism(piece.part.operation)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._replace_session()
-        return piece.job.finish(piece, time.monotonic() - started)
+        return piece.job.finish(piece, time.monotonic() - started, mechanism)
+
+    def _mechanism(self, operation: Operation) -> str:
+        """The name of the mechanism that items were signed with, or that would have signed what was verified."""
+        if operation.action is Action.SIGN:
+            return self._operations.mechanism(operation)
+        if self._verified_under is None:
+            return ""
+        return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
 
     def make(self, order: Generate | DeriveSecret | Manage) -> Made:
         """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
@@ -171,6 +184,7 @@ class Signing:
             verified = verify_item(operation.params, key, payload, signature)
             if verified is None:
                 verified = verify_on_token(session, operation.params, key, payload, signature)
+            self._verified_under = key
             return verified
 
         return self._persist(operation, attempt, None)

@@ -93,6 +93,7 @@ class PlayedSigner(SignerProcess):
                     message.id,
                     [_results(part.operation.action, len(part.payloads)) for part in message.parts],
                     [1e-5 for part in message.parts],
+                    ["CKM_ECDSA" for part in message.parts],
                 )
             case Generate():
                 return Made(message.id, GENUINE)

@@ -61,7 +61,8 @@ class FakeProcess(SignerProcess):
         self.sent.remove(message)
         seconds = [SECONDS.get(part.operation.key, 0.0) * len(part.payloads) for part in message.parts]
         results = [[b"signed " + payload for payload in part.payloads] for part in message.parts]
-        self.hear(Signed(message.id, results, seconds))  # type: ignore[arg-type]
+        mechanisms = ["CKM_ECDSA"] * len(results)
+        self.hear(Signed(message.id, results, seconds, mechanisms))  # type: ignore[arg-type]
         return message
 
     def answer_all(self) -> list[list[bytes]]:

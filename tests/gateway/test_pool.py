@@ -244,12 +244,12 @@ async def test_what_may_have_been_signed_with_a_one_time_key_is_not_signed_again
     assert (await held.results(), await waiting.results()) == ([refusal] * 2, [b"signed waiting"])
 
 
-@pytest.mark.parametrize("late", [Signed(10**6, [[b""]], [0.0]), None], ids=["unknown id", "wrong length"])
+@pytest.mark.parametrize("late", [Signed(10**6, [[b""]], [0.0], [""]), None], ids=["unknown id", "wrong length"])
 async def test_a_signer_that_answers_what_it_was_not_asked_is_killed(late: Signed | None) -> None:
     pool, process, signer = with_signer()
     caller = Caller(b"a", b"b")
     pool.submit(caller.runs)
-    process.hear(late or Signed(process.unanswered[0].id, [[b"one"]], [0.0]))
+    process.hear(late or Signed(process.unanswered[0].id, [[b"one"]], [0.0], [""]))
     assert process.killed
     assert pool.leave(signer) == 2
     after = FakeProcess()
@@ -263,7 +263,7 @@ async def test_a_message_is_answered_once() -> None:
     pool.submit(Caller(b"a").runs)
     message = process.answer()
     assert not process.killed
-    process.hear(Signed(message.id, [[b"again"]], [0.0]))
+    process.hear(Signed(message.id, [[b"again"]], [0.0], [""]))
     assert process.killed
 
 

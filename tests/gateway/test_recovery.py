@@ -112,9 +112,9 @@ async def test_an_item_that_one_token_fails_on_is_tried_once_on_its_twin() -> No
         message = process.unanswered[0]
         process.sent.remove(message)
         results = [[becomes[payload] for payload in part.payloads] for part in message.parts]
-        process.hear(Signed(message.id, results, [0.0] * len(results)))
+        process.hear(Signed(message.id, results, [0.0] * len(results), [""] * len(results)))
     assert [payloads(message) for message in other.unanswered] == [[b"b"]]
-    other.hear(Signed(other.unanswered[0].id, [[LOST]], [0.0]))
+    other.hear(Signed(other.unanswered[0].id, [[LOST]], [0.0], [""]))
     assert process.unanswered == []
     assert await caller.results() == [b"signed a", LOST, Failure(403, "no")]
 
@@ -123,7 +123,7 @@ async def test_an_item_that_a_token_fails_on_has_its_error_where_there_is_no_oth
     (first, process, _), away = with_signer(), new_pool()
     caller = on_both(Caller(b"a"), first, away)
     first.submit(caller.runs)
-    process.hear(Signed(process.unanswered[0].id, [[LOST]], [0.0]))
+    process.hear(Signed(process.unanswered[0].id, [[LOST]], [0.0], [""]))
     assert await caller.results() == [LOST]
 
 

@@ -60,7 +60,7 @@ FROM_SIGNER: list[FromSigner] = [
     Opened("lib 1.0", [SLOT], ABLE, KEYS),
     OpenFailed(OpenFault.PIN, "the PIN is wrong"),
     Distrust(2, 0, 7),
-    Signed(2**40, [[b"signature", Failure(400, "hash: missing")], [b"", True]], [0.1, 0.0]),
+    Signed(2**40, [[b"signature", Failure(400, "hash: missing")], [b"", True]], [0.1, 0.0], ["CKM_ECDSA", ""]),
     Made(2, b"blob"),
     Made(2**40, Failure(422, "transient: no")),
     KEYS,

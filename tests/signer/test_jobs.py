@@ -49,7 +49,7 @@ def test_whoever_is_last_has_the_answer() -> None:
         piece.results[piece.start : piece.stop] = [b"%d" % n for n in range(piece.start, piece.stop)]
         assert job.finish(piece, number + 1.0) is None
     last.results[0] = True
-    assert job.finish(last, 0.5) == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5])
+    assert job.finish(last, 0.5) == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5], ["", ""])
 
 
 def test_express_goes_first_but_not_for_ever() -> None:
