@@ -9,6 +9,7 @@ from hsmgate.config import Config
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.connections import CONNECTIONS, Connections
 from hsmgate.gateway.management import KeyManager
+from hsmgate.gateway.requests import HEADER, note_id
 from hsmgate.gateway.routes import credentials, description, digest, keys, pubkey, session, sign, system
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
@@ -57,15 +58,18 @@ async def _callers(app: web.Application) -> AsyncIterator[None]:
 
 @web.middleware
 async def _each_call(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Count the call while it lasts, and answer what goes wrong in plain text."""
+    """Give the call its id, count it while it lasts, and answer what goes wrong in plain text."""
     connections = request.app[CONNECTIONS]
     connections.begin(request)
+    request_id = note_id(request)
     response: web.StreamResponse | None = None
     try:
         response = await _answered(request, handler)
+        response.headers[HEADER] = request_id
         return response
     except web.HTTPException as error:
         response = error
+        response.headers[HEADER] = request_id
         raise
     finally:
         connections.end(response)

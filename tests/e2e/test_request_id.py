@@ -1,0 +1,33 @@
+"""X-Request-Id: the caller's own where it is fit for a log, else one of ours, on every answer."""
+
+import re
+
+import pytest
+
+from tests.gateway_process import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def answered(gateway: Gateway, path: str, sent: str | None, status: int) -> str:
+    headers = {} if sent is None else {"X-Request-Id": sent}
+    async with gateway.client.get(gateway.url + path, headers=headers) as response:
+        assert response.status == status
+        return response.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("sent", ["a", "0af7651916cd43dd:8448-eb211c80319c_1.2", "x" * 128])
+async def test_it_is_the_callers_own(gateway: Gateway, sent: str) -> None:
+    assert await answered(gateway, "/sys/v1/version", sent, 200) == sent
+
+
+@pytest.mark.parametrize("sent", [None, "", "x" * 129, "two words", 'quo"te', "ü", "{}"])
+async def test_what_is_not_fit_is_replaced(gateway: Gateway, sent: str | None) -> None:
+    first, second = [await answered(gateway, "/sys/v1/version", sent, 200) for _ in range(2)]
+    assert first != second
+    assert re.fullmatch(r"[0-9a-f]{16}-[0-9]+", first)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/crypto/v1/keys", 401), ("/nowhere", 404), ("/crypto/v1/sign", 405)])
+async def test_errors_have_one_too(gateway: Gateway, path: str, status: int) -> None:
+    assert await answered(gateway, path, "mine", status) == "mine"
