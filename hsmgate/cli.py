@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "add, re-key, revoke and list the apps of a config"
     _add_app(commands.add_parser("app", help=text, description=text))
+    _add_audit(commands)
     return parser
 
 
@@ -84,6 +85,18 @@ def _add_app(app: argparse.ArgumentParser) -> None:
         command.add_argument("app", metavar="NAME|ID")
     for command in (add, rotate, revoke, listing):
         _add_config(command)
+
+
+def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    audit = commands.add_parser("audit", help="look after audit logs", description="look after audit logs")
+    audit_commands = audit.add_subparsers(required=True, metavar="COMMAND")
+    text = "find what was changed, removed, moved or cut off in audit logs; exit 0 only if all is well"
+    verify = audit_commands.add_parser("verify", help=text, description=text)
+    verify.add_argument("files", metavar="FILE", type=Path, nargs="+", help="all files of the chains, in any order")
+    verify.add_argument(
+        "--key", metavar="PEM", type=Path, action="append", default=[], help="a public key to verify signed heads under"
+    )
+    verify.set_defaults(run=_audit_verify)
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -177,6 +190,12 @@ def _app_list(options: argparse.Namespace) -> int:
 def _printable(text: str) -> str:
     """As it is, or with escapes where it would not stay on its line."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def _audit_verify(options: argparse.Namespace) -> int:
+    from hsmgate.gateway.audit.verify import verify
+
+    return 0 if verify(options.files, options.key) else 1
 
 
 def _run(main: Coroutine[Any, Any, Any]) -> Any:

@@ -174,6 +174,17 @@ class App(_Section):
         return Grant.of(self.keys, self.operations, rules, Limits(self.items_per_second, self.items_in_flight))
 
 
+class Audit(_Section):
+    """[audit]: the log of what was signed for whom; none without this section."""
+
+    folder: Text
+    fsync: Literal["batch", "second", "never"] = "second"
+    when_full: Literal["refuse", "continue"] = "refuse"
+    rotate_size: Annotated[int, BeforeValidator(_size), Field(ge=4096)] = 256 * _UNITS["MiB"]
+    head_key: Text | None = None
+    head_interval: Seconds = 60.0
+
+
 class Config(_Section):
     """The whole file."""
 
@@ -181,6 +192,7 @@ class Config(_Section):
     token: Annotated[list[Token], Field(min_length=1)]
     app: list[App] = []
     jwt_provider: list[JwtProvider] = []
+    audit: Audit | None = None
 
     _file: Path = PrivateAttr(default=Path())
 

@@ -8,6 +8,7 @@
      │   ├─ PinRefused          the token refused the PIN: never tried again by itself
      │   └─ TokenMisconfigured  the config names a module or token that cannot be right
      ├─ FrameError              the two ends of a signer's socket disagree: a bug
+     ├─ AuditError              an audit log, or the key to verify it with, could not be read
      └─ ItemError               one batch item failed; `status` is the item's HTTP status
          ├─ BadItem        400  the item is wrong in itself
          ├─ NotPermitted   403  the key or the app does not allow the operation
@@ -60,6 +61,10 @@ class TokenMisconfigured(SignerStartError):
 
 class FrameError(HsmgateError):
     """What came over a signer's socket is not a frame of ours."""
+
+
+class AuditError(HsmgateError):
+    """An audit log, or the key to verify it with, could not be read."""
 
 
 class ItemError(HsmgateError):

@@ -407,3 +407,17 @@ def test_from_nowhere_else(tmp_path: Path, jwks: str) -> None:
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256K", "rs256"])
 def test_a_token_that_its_reader_could_make_is_no_proof(tmp_path: Path, algorithm: str) -> None:
     assert paths(tmp_path, TOKEN + IDP + f"algorithms = ['{algorithm}']") == ["jwt_provider[0].algorithms[0]"]
+
+
+def test_there_is_no_audit_log_unless_it_is_asked_for(tmp_path: Path) -> None:
+    assert load(tmp_path, TOKEN).audit is None
+    audit = load(tmp_path, f'{TOKEN}\n[audit]\nfolder = "audit"').audit
+    assert audit is not None
+    assert (audit.fsync, audit.when_full, audit.head_key, audit.head_interval) == ("second", "refuse", None, 60.0)
+    assert audit.rotate_size == 256 * 1024 * 1024
+
+
+def test_the_audit_logs_words_are_looked_at(tmp_path: Path) -> None:
+    words = 'fsync = "often"\nwhen_full = "panic"\nrotate_size = "1KiB"\nhead_key = ""\nhead_interval = 0\nhead = 1'
+    names = ("folder", "fsync", "when_full", "rotate_size", "head_key", "head_interval", "head")
+    assert paths(tmp_path, f"{TOKEN}\n[audit]\n{words}") == [f"audit.{name}" for name in names]

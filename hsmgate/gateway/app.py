@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
+from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.connections import CONNECTIONS, Connections
 from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.requests import HEADER, note_id
-from hsmgate.gateway.routes import credentials, description, digest, keys, pubkey, session, sign, system
+from hsmgate.gateway.routes import auditing, credentials, description, digest, keys, pubkey, session, sign, system
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(config: Config, signer: BatchSigner) -> web.Application:
-    """The application over a signer that is ready."""
+def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None) -> web.Application:
+    """The application over a signer that is ready, with an audit log if there is to be one."""
     app = web.Application(client_max_size=config.server.max_body, middlewares=[_each_call])
     app[session.SESSIONS] = Sessions(signer.pools)
     app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
@@ -31,6 +32,8 @@ def make_app(config: Config, signer: BatchSigner) -> web.Application:
     app[pubkey.PUBLISHED] = pubkey.everyone(config.server.published_keys)
     app[keys.STRICT_LISTING] = config.server.strict_listing
     app[keys.MANAGER] = KeyManager(signer)
+    if audit is not None:
+        app[auditing.AUDIT] = audit
     app[sign.MAX_ITEMS] = config.server.max_items
     for part in (sign, keys, pubkey, digest, session, system, description):
         routes = (

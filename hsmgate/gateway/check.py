@@ -8,6 +8,7 @@ from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import ConfigError, SignerStartError
+from hsmgate.gateway.audit.opening import check_audit
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.pin_file import PinFile
@@ -34,6 +35,11 @@ async def check(loaded: config.Config) -> bool:
         keyring.update(TokenPool(token.name, token.sessions, lambda pool, keys: None), opened.keys)
     for problem in keyring.problems():
         print(f"problem: {problem}")
+    try:
+        check_audit(loaded, keyring)
+    except ConfigError as error:
+        print(f"problem: {error}")
+        good = False
     return good
 
 

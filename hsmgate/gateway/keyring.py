@@ -67,7 +67,7 @@ class Keyring:
     def by_kid(self, kid: str, app: App) -> Sobject:
         """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""
         kid = kid.lower()
-        if not _KID.fullmatch(kid):
+        if not is_kid(kid):
             raise BadItem("key.kid: not a UUID")
         sobject = self._view(app).by_kid.get(kid)
         if sobject is None:
@@ -148,6 +148,11 @@ def _only_one(sobject: Sobject) -> Sobject:
     if sobject.contested:
         raise AmbiguousKey(f"key: more than one key has the kid {sobject.info.kid}")
     return sobject
+
+
+def is_kid(text: str) -> bool:
+    """Whether it looks like a kid, in any case."""
+    return _KID.fullmatch(text.lower()) is not None
 
 
 def check_name(name: str, member: str = "key.name") -> None:

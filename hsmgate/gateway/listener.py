@@ -8,6 +8,7 @@ from aiohttp import web
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.app import make_app
+from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.preflight import check_socket
@@ -29,10 +30,10 @@ LAST_SECONDS = 1.0
 class Listener:
     """The application on its address."""
 
-    def __init__(self, config: Config, signer: BatchSigner) -> None:
+    def __init__(self, config: Config, signer: BatchSigner, audit: AuditLog | None) -> None:
         self._drain_timeout = config.server.drain_timeout
         self._signer = signer
-        self._app = make_app(config, signer)
+        self._app = make_app(config, signer, audit)
         self._connections = self._app[CONNECTIONS]
         self._runner = web.AppRunner(
             self._app,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from hsmgate.config import Config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.gateway.audit.opening import audit_log
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, exposed_files
@@ -37,11 +38,11 @@ async def serve(config: Config, listen: str) -> None:
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
-    async with _signer(config) as signer:
+    async with _signer(config) as signer, audit_log(config, signer) as audit:
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
-        listener = Listener(config, signer)
+        listener = Listener(config, signer, audit)
         reloader = Reloader(config, listener.parties)
         watching: asyncio.Task[None] | None = None
         try:

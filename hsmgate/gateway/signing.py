@@ -41,20 +41,26 @@ class BatchSigner:
         """Whether something could be signed now."""
         return any(pool.signers for pool in self._pools)
 
-    async def run(self, items: Sequence[SignItem | BadItem], app: App) -> tuple[list[str | None], Sequence[Result]]:
-        """The kid and the result of every item, in order; keys that callers bring have no kid.
+    def batch(self, size: int) -> Batch:
+        """A place for the results of so many items. Its time runs."""
+        return Batch(size, self._server.request_timeout)
+
+    def reserve(self, kid: str, app: App) -> None:
+        """From now on nobody but that app signs with the key."""
+        self._targets.reserve(kid, app)
+
+    async def run(self, batch: Batch, items: Sequence[SignItem | BadItem], app: App) -> Sequence[Result]:
+        """The result of every item, in order; their kids are the batch's.
 
         A VerifyItem is verified, any other signed.
         """
         limits = app.grant.limits
         if limits is None:
-            return await self._run(items, app)
+            return await self._run(batch, items, app)
         with self._quotas.admit(app, limits, items) as admitted:
-            return await self._run(admitted, app)
+            return await self._run(batch, admitted, app)
 
-    async def _run(self, items: Sequence[SignItem | ItemError], app: App) -> tuple[list[str | None], Sequence[Result]]:
-        batch = Batch(len(items), self._server.request_timeout)
-        kids: list[str | None] = [None] * len(items)
+    async def _run(self, batch: Batch, items: Sequence[SignItem | ItemError], app: App) -> Sequence[Result]:
         runs: dict[TokenPool, dict[Work, Run]] = {}
         counts: dict[TokenPool, int] = {}
         brought: dict[object, Target] = {}
@@ -70,7 +76,7 @@ class BatchSigner:
                 batch.put((index,), (failure(error),))
                 continue
             room -= 1
-            kids[index] = target.kid
+            batch.kids[index] = target.kid
             pool, work = target.place or target.least_busy(counts)
             run = runs.setdefault(pool, {}).get(work)
             if run is None:
@@ -85,7 +91,7 @@ class BatchSigner:
             pool.submit(pool_runs.values())
         self._open.add(batch)
         try:
-            return kids, await batch.wait(lambda: self._late(runs))
+            return await batch.wait(lambda: self._late(runs))
         finally:
             self._open.discard(batch)
 

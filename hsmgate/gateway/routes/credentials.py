@@ -8,6 +8,9 @@ from hsmgate.gateway.key_sets import KeysNotHad
 from hsmgate.gateway.routes.errors import RETRY
 
 CALLERS = web.AppKey("callers", Callers)
+CALLER = web.RequestKey("caller", App)
+"""The app that calls, once that is known."""
+
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="hsmgate", Bearer realm="hsmgate"'}
 """What a 401 must say (RFC 9110, section 11.6.1), with the parameter that RFC 6750 (section 3) wants of Bearer."""
 
@@ -30,6 +33,7 @@ async def identify(request: web.Request, *, by_session: bool) -> Identity:
     if identity is None:
         text = "no valid credentials: send an API key, a session token, a JWT or a client certificate of an app"
         raise web.HTTPUnauthorized(text=text, headers=CHALLENGE)
+    request[CALLER] = identity.app
     return identity
 
 

@@ -10,6 +10,7 @@ from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.listing import Query, is_old, select
 from hsmgate.gateway.management import KeyManager
+from hsmgate.gateway.routes.auditing import KID, recorded
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import failed
 from hsmgate.gateway.routes.sign import SIGNER
@@ -60,6 +61,7 @@ async def info(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text=str(error)) from None
 
 
+@recorded("generate")
 async def generate(request: web.Request) -> web.Response:
     """Make a key: on the token, or a transient one, whose sobject has `transient_key`. 201 with the sobject."""
     app = await caller(request)
@@ -68,11 +70,12 @@ async def generate(request: web.Request) -> web.Response:
         if wanted.transient:
             blob = await request.app[SIGNER].generate(order(wanted, app.id), app)
             return _json(describe_transient(blob, name=wanted.name, description=wanted.description), status=201)
-        return _json(describe(await request.app[MANAGER].generate(wanted, app)), status=201)
+        return _made(request, await request.app[MANAGER].generate(wanted, app))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
+@recorded("import")
 async def import_(request: web.Request) -> web.Response:
     """Put a key that was made elsewhere on the token. 201 with its sobject."""
     app = await caller(request)
@@ -80,11 +83,12 @@ async def import_(request: web.Request) -> web.Response:
     if wanted.transient:
         raise web.HTTPNotImplemented(text="transient: transient keys are generated, not imported; send it inline")
     try:
-        return _json(describe(await request.app[MANAGER].import_(wanted, app)), status=201)
+        return _made(request, await request.app[MANAGER].import_(wanted, app))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
+@recorded("change")
 async def change(request: web.Request) -> web.Response:
     """Change a key's name, description, metadata, operations, or whether it is enabled."""
     app = await caller(request)
@@ -95,6 +99,7 @@ async def change(request: web.Request) -> web.Response:
         return failed(error.status, str(error))
 
 
+@recorded("delete")
 async def delete(request: web.Request) -> web.Response:
     """Destroy a key. 204."""
     app = await caller(request)
@@ -103,6 +108,11 @@ async def delete(request: web.Request) -> web.Response:
     except ItemError as error:
         return failed(error.status, str(error))
     return web.Response(status=204)
+
+
+def _made(request: web.Request, key: KeyInfo) -> web.Response:
+    request[KID] = key.kid
+    return _json(describe(key), status=201)
 
 
 async def _wanted(request: web.Request) -> SobjectRequest:

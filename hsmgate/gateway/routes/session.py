@@ -3,12 +3,14 @@
 from aiohttp import web
 
 from hsmgate.gateway.callers import bearer_token
+from hsmgate.gateway.routes.auditing import recorded
 from hsmgate.gateway.routes.credentials import caller, identify
 from hsmgate.gateway.sessions import Sessions
 
 SESSIONS = web.AppKey("sessions", Sessions)
 
 
+@recorded("session")
 async def auth(request: web.Request) -> web.Response:
     """A session token for any credential but a session token."""
     identity = await identify(request, by_session=False)
@@ -30,6 +32,7 @@ async def refresh(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@recorded("terminate")
 async def terminate(request: web.Request) -> web.Response:
     """End the session whose token this is; another credential has none to end."""
     await caller(request)

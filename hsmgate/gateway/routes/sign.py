@@ -6,7 +6,11 @@ from aiohttp import web
 
 from hsmgate.errors import BadItem
 from hsmgate.gateway.answers import write_answer, write_body
+from hsmgate.gateway.audit.batches import run_recorded
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
+from hsmgate.gateway.routes.auditing import AUDIT, caller_of
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import RETRIED, RETRY, failed
 from hsmgate.gateway.signing import BatchSigner
@@ -54,7 +58,7 @@ async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem
     if len(items) > request.app[MAX_ITEMS]:
         text = f"{len(items)} items, but a batch has at most {request.app[MAX_ITEMS]} (max_items)"
         raise web.HTTPRequestEntityTooLarge(request.app[MAX_ITEMS], len(items), text=text)
-    kids, results = await request.app[SIGNER].run(items, app)
+    kids, results = await _run(request, items, app, verify=read is read_verify_items)
     headers = RETRY if any(isinstance(result, Failure) and result.status in RETRIED for result in results) else None
     return web.Response(body=write_answer(kids, results), content_type="application/json", headers=headers)
 
@@ -70,11 +74,22 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
         if item.key is not None:
             raise web.HTTPBadRequest(text="key: it is in the path already")
         item.key = Descriptor(kid=kid)
-    kids, results = await request.app[SIGNER].run([item], app)
+    kids, results = await _run(request, [item], app, verify=item_type is VerifyItem)
     result = results[0]
     if isinstance(result, Failure):
         return failed(result.status, result.text)
     return web.Response(body=write_body(kids[0], result), content_type="application/json")
+
+
+async def _run(
+    request: web.Request, items: Sequence[SignItem | BadItem], app: App, *, verify: bool
+) -> tuple[Sequence[str | None], Sequence[Result]]:
+    """The kid and the result of every item, in order, on record if there is a log."""
+    signer, audit = request.app[SIGNER], request.app.get(AUDIT)
+    batch = signer.batch(len(items))
+    if audit is None:
+        return batch.kids, await signer.run(batch, items, app)
+    return batch.kids, await run_recorded(audit, signer, batch, items, caller_of(request, app), verify=verify)
 
 
 ROUTES = (

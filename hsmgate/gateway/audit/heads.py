@@ -1,0 +1,82 @@
+"""Heads: the end of the chain, signed at intervals by a key on the token, as any other item is signed."""
+
+import asyncio
+import logging
+import time
+
+from hsmgate.domain.audit.heads import ALGORITHMS
+from hsmgate.domain.audit.records import Head, time_text
+from hsmgate.domain.model import KeyInfo, KeyType
+from hsmgate.domain.policy import Grant
+from hsmgate.errors import AuditError, ItemError
+from hsmgate.gateway.audit.chain import Chain
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.batch import item_error
+from hsmgate.gateway.keyring import Keyring, is_kid
+from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.wire import Descriptor, SignItem
+from hsmgate.ipc.messages import Failure
+
+log = logging.getLogger(__name__)
+
+OURSELVES = App("", "audit log", Grant.of(["*"], ["sign"]))
+"""Who signs heads."""
+
+
+def find_head_key(keyring: Keyring, words: str) -> KeyInfo:
+    """The key of that kid or name. Raises AuditError where there is none, or it cannot sign heads."""
+    try:
+        found = keyring.by_kid(words, OURSELVES) if is_kid(words) else keyring.by_name(words, OURSELVES)
+    except ItemError as error:
+        raise AuditError(str(error)) from None
+    if found.info.type not in ALGORITHMS:
+        raise AuditError(f"key: {found.info.type} keys sign no heads; {', '.join(ALGORITHMS)} keys do")
+    return found.info
+
+
+class Heads:
+    """Signs the chain's end with a key that nobody else signs with from now on."""
+
+    def __init__(self, chain: Chain, signer: BatchSigner, key: KeyInfo) -> None:
+        self._chain = chain
+        self._signer = signer
+        self._key = key
+        self._last = 0
+        self._failing = False
+        signer.reserve(key.kid, OURSELVES)
+
+    async def sign(self) -> None:
+        """Sign the chain as far as it is written now. Raises AuditError."""
+        head = Head(
+            time=time_text(time.time()),
+            chain=self._chain.id,
+            covers=self._chain.seq,
+            hash=self._chain.hash,
+            kid=self._key.kid,
+            algorithm=ALGORITHMS[self._key.type],
+        )
+        hash_alg = None if self._key.type is KeyType.ED25519 else "SHA256"
+        item = SignItem(key=Descriptor(kid=self._key.kid), hash_alg=hash_alg, data=head.text())
+        (result,) = await self._signer.run(self._signer.batch(1), [item], OURSELVES)
+        if isinstance(result, Failure):
+            raise AuditError(str(item_error(result)))
+        if not isinstance(result, bytes):
+            raise AuditError("the head was not signed")
+        head.signature = result
+        if not self._chain.append(head):
+            raise AuditError("the signed head could not be written")
+        self._last = self._chain.seq
+
+    async def keep(self, interval_seconds: float) -> None:
+        """Sign at intervals, where something has come since, for ever."""
+        while True:
+            await asyncio.sleep(interval_seconds)
+            if self._chain.seq == self._last or self._chain.trouble is not None:
+                continue
+            try:
+                await self.sign()
+                self._failing = False
+            except AuditError as error:
+                if not self._failing:
+                    log.error("the audit log's head is not signed: %s", error)
+                self._failing = True

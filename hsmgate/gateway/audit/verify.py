@@ -1,0 +1,132 @@
+"""`hsmgate audit verify`: reads the files of any number of chains, and tells what is wrong with them."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsmgate.domain.audit.checking import ChainCheck, Place, sights_by_chain
+from hsmgate.domain.audit.heads import HeadPublicKey, read_head_key
+from hsmgate.domain.audit.records import Open, decode
+from hsmgate.errors import AuditError
+from hsmgate.gateway.audit.files import SUFFIX
+
+NAMED_AT_MOST = 3
+"""Chains that are missing, named in a note; of the others only how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to look at.
+
+    live: a process is writing it.
+    """
+
+    path: Path
+    chain: str
+    number: int
+    opened: Open | None
+    live: bool
+
+
+def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
+    """Print what is wrong with the files, what should be known, and a summary. True if nothing is wrong.
+
+    key_paths: public keys, PEM, that heads are verified under. Raises AuditError for what cannot be read.
+    """
+    keys = [_read_key(path) for path in key_paths]
+    files = sorted((_look_into(path) for path in paths), key=lambda file: (file.chain, file.number))
+    opens = [file.opened for file in files if file.opened is not None]
+    sights = sights_by_chain(opens)
+    checks = []
+    for chain in dict.fromkeys(file.chain for file in files):
+        its = [file for file in files if file.chain == chain]
+        checks.append(_check(its, ChainCheck(chain, keys, sights.get(chain, ()))))
+    for check in checks:
+        _print(check, keys)
+    _print_missing({check.chain for check in checks}, set(sights))
+    if not keys and any(check.head for check in checks):
+        print("note: the signatures of heads were not looked at: give the public key with --key")
+    problems = sum(len(check.problems) for check in checks)
+    print(f"{problems} {'problem' if problems == 1 else 'problems'}" if problems else "all is well")
+    return not problems
+
+
+def _check(files: Sequence[_File], check: ChainCheck) -> ChainCheck:
+    for file in files:
+        _check_file(file, check)
+    check.end(live=files[-1].live)
+    return check
+
+
+def _check_file(file: _File, check: ChainCheck) -> None:
+    number = 0
+    for number, line in enumerate(_lines(file.path), 1):
+        place = Place(str(file.path), number)
+        if line.endswith(b"\n"):
+            check.line(place, line[:-1])
+        else:
+            check.torn(place, live=file.live)
+    if not number:
+        check.problems.append(f"{file.path}: it is empty")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror}") from None
+
+
+def _look_into(path: Path) -> _File:
+    """What chain a file is of, by its first line; where that is none, by its name."""
+    first = next(_lines(path), b"")
+    opened = decode(first.removesuffix(b"\n"))
+    if isinstance(opened, Open):
+        return _File(path, opened.chain, opened.file, opened, _is_live(path))
+    chain, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
+    named = bool(chain) and number.isascii() and number.isdigit()
+    return _File(path, chain if named else path.name, int(number) if named else 1, None, _is_live(path))
+
+
+def _is_live(path: Path) -> bool:
+    """Whether a process holds the lock of who writes it, as far as this machine can tell."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def _read_key(path: Path) -> HeadPublicKey:
+    try:
+        return read_head_key(path.read_bytes())
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror}") from None
+    except AuditError as error:
+        raise AuditError(f"{path}: {error}") from None
+
+
+def _print(check: ChainCheck, keys: Sequence[HeadPublicKey]) -> None:
+    for problem in check.problems:
+        print(problem)
+    for note in check.notes:
+        print(f"note: {note}")
+    head = "no signed head"
+    if check.head is not None:
+        head = f"last head{'' if keys else ' (unverified)'} of {check.head.time} and {check.unvouched} lines after it"
+    print(f"chain {check.chain}: {check.files} files, {check.lines} lines, {check.items} items, {head}")
+
+
+def _print_missing(given: set[str], seen: set[str]) -> None:
+    missing = sorted(seen - given)
+    if missing:
+        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+        print(f"note: chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")

@@ -1,0 +1,66 @@
+"""What is recorded of a call that is about keys or sessions."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from hsmgate.errors import NoSigner
+from hsmgate.gateway.audit.entries import GONE, Caller, call_record
+from hsmgate.gateway.audit.log import AuditLog
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.requests import REQUEST_ID, address_of
+from hsmgate.gateway.routes.credentials import CALLER
+from hsmgate.gateway.routes.errors import failed
+
+AUDIT = web.AppKey("audit", AuditLog)
+
+KID = web.RequestKey("kid", str)
+"""Where a handler leaves the kid of a key that it made."""
+
+INTERNAL_ERROR = 500
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def caller_of(request: web.Request, app: App) -> Caller:
+    """Who calls, for the record."""
+    return Caller(app, request[REQUEST_ID], address_of(request))
+
+
+def recorded(action: str) -> Callable[[Handler], Handler]:
+    """A handler whose calls go on record, once it is known who calls."""
+
+    def wrap(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        async def call(request: web.Request) -> web.Response:
+            audit = request.app.get(AUDIT)
+            return await (handler(request) if audit is None else _record(request, handler, action, audit))
+
+        return call
+
+    return wrap
+
+
+async def _record(request: web.Request, handler: Handler, action: str, audit: AuditLog) -> web.Response:
+    refusal = audit.refusal()
+    if refusal is not None:
+        return failed(refusal.status, str(refusal))
+    status = INTERNAL_ERROR
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    except asyncio.CancelledError:
+        status = GONE
+        raise
+    finally:
+        app = request.get(CALLER)
+        kid = request.get(KID) or request.match_info.get("kid")
+        good = app is None or await audit.record(call_record(caller_of(request, app), action, kid, status))
+    return (
+        response if good else failed(NoSigner.status, "done, but the audit log could not be written; see what is there")
+    )

@@ -1,0 +1,199 @@
+"""The audit log as it is written: files, a full disk, syncs together."""
+
+import asyncio
+import errno
+import json
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsmgate.config import Audit
+from hsmgate.domain.audit.records import Call, Close, time_text
+from hsmgate.gateway.audit.chain import Chain
+from hsmgate.gateway.audit.files import ChainFile, others_in
+from hsmgate.gateway.audit.log import AuditLog
+from hsmgate.gateway.audit.verify import verify
+from tests.small_disk import small_disk
+
+
+def call(length: int = 1) -> Call:
+    return Call(
+        time=time_text(0), action="import", request="r" * length, app="a", app_name="a", address="unix", status=201
+    )
+
+
+def new_log(folder: Path, **words: Any) -> AuditLog:
+    section = Audit(folder=str(folder), **{"fsync": "never", **words})
+    chain = Chain(folder, section.rotate_size, None, withhold=section.when_full == "refuse")
+    return AuditLog(chain, section)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
+
+
+def judged(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[bool, str]:
+    good = verify(sorted(folder.glob("*.jsonl")), [])
+    return good, capsys.readouterr().out
+
+
+def test_a_chain_takes_note_of_the_others(tmp_path: Path) -> None:
+    first = Chain(tmp_path, 4096, None, withhold=True)
+    first.append(call(200_000))  # longer than what is read at a time
+    (tmp_path / "of-somebody-else.jsonl").write_text("x\n")
+    (tmp_path / "empty.000001.jsonl").touch()
+    (tmp_path / "short.000001.jsonl").write_text("x")
+    (seen,) = others_in(tmp_path)
+    assert (seen.chain, seen.file, seen.seq, seen.hash) == (first.id, 1, 2, first.hash)
+    first.append(call())
+    with first.file.path.open("ab") as file:
+        file.write(b'{"torn')
+    (seen,) = others_in(tmp_path)
+    assert (seen.file, seen.seq, seen.hash) == (2, 4, first.hash)
+    second = Chain(tmp_path, 4096, None, withhold=True)
+    assert [other["chain"] for other in lines_of(second)[0]["others"]] == [first.id]
+    for chain in (first, second):
+        chain.close()
+
+
+def lines_of(chain: Chain) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in chain.file.path.read_bytes().splitlines()]
+
+
+async def test_a_file_that_was_removed_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
+    log = new_log(tmp_path)
+    log.chain.file.path.unlink()
+    keeping = asyncio.create_task(log.keep())
+    async with asyncio.timeout(10):
+        while log.chain.file.is_gone() or log.chain.trouble is not None:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert await log.record(call())
+    assert [(line["type"], line["seq"]) for line in lines(tmp_path)] == [("open", 2), ("gap", 3), ("call", 4)]
+    await log.close()
+
+
+def test_files_are_for_their_owner_alone_and_never_written_by_two(tmp_path: Path) -> None:
+    file = ChainFile(tmp_path / "a.000001.jsonl")
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        ChainFile(file.path)
+    file.close()
+
+
+async def test_rotation_keeps_the_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = new_log(tmp_path, rotate_size=4096, fsync="second")
+    for _ in range(100):
+        assert await log.record(call())
+    assert await log.record(Close(time=time_text(0)))
+    await log.close()
+    assert len([*tmp_path.glob("*.jsonl")]) > 5
+    assert [line["seq"] for line in lines(tmp_path)] == [*range(1, len(lines(tmp_path)) + 1)]
+    good, said = judged(tmp_path, capsys)
+    assert good, said
+
+
+@pytest.mark.parametrize("policy", ["refuse", "continue"])
+async def test_a_full_disk(tmp_path: Path, policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        log = new_log(disk.folder, when_full=policy)
+        disk.leave(8192)
+        answers = [await log.record(call(1000)) for _ in range(20)]
+        assert answers[0] is True
+        assert answers[-1] is (policy == "continue")
+        assert (log.refusal() is None) is (policy == "continue")
+        assert all(line["type"] in ("open", "call") for line in lines(disk.folder)), "half a line stayed"
+        assert not log.chain.recover()
+        disk.free()
+        assert log.chain.recover()
+        assert log.refusal() is None
+        assert await log.record(call())
+        assert await log.record(Close(time=time_text(0)))
+        await log.close()
+        (gap,) = [line for line in lines(disk.folder) if line["type"] == "gap"]
+        assert gap["reason"] == "ENOSPC"
+        assert gap["records"] == answers.count(False) or policy == "continue"
+        good, said = judged(disk.folder, capsys)
+        assert good is (policy == "refuse"), said
+        assert f"{gap['records']} records of 0 items" in said
+
+
+async def test_writing_waits_for_room_for_what_did_not_fit(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        log = new_log(disk.folder)
+        disk.leave(16 * 4096)
+        assert not await log.record(call(100_000))
+        assert not log.chain.recover(), "a short line would fit, but the next long one would not"
+        disk.free()
+        assert log.chain.recover()
+        assert await log.record(call(100_000))
+        await log.close()
+
+
+async def test_a_file_that_may_not_grow_is_followed_by_another(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        written = 0
+        while await log.record(call(1000)):
+            written += 1
+        assert 4 < written < 8
+        assert await log.record(call(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    await log.close()
+    assert [line["type"] for line in lines(tmp_path)][-3:] == ["open", "gap", "call"]
+
+
+async def test_one_sync_serves_all_who_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = new_log(tmp_path, fsync="batch")
+    syncs = 0
+    sync = ChainFile.sync
+
+    def counted(file: ChainFile) -> None:
+        nonlocal syncs
+        syncs += 1
+        sync(file)
+
+    monkeypatch.setattr(ChainFile, "sync", counted)
+    assert all(await asyncio.gather(*(log.record(call()) for _ in range(200))))
+    assert syncs <= 2
+    await log.close()
+
+
+async def test_a_sync_that_fails_counts_as_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = new_log(tmp_path, fsync="batch")
+
+    def broken(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        assert not await log.record(call())
+    assert log.refusal() is not None
+    assert log.chain.recover()
+    assert await log.record(call())
+    await log.close()
+    assert [line["type"] for line in lines(tmp_path)] == ["open", "call", "open", "gap", "call"]
+
+
+async def test_who_keeps_it_syncs_each_second_and_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
+    log = new_log(tmp_path, fsync="second")
+    synced = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(ChainFile, "sync", lambda file: loop.call_soon_threadsafe(synced.set))
+    keeping = asyncio.create_task(log.keep())
+    await asyncio.wait_for(synced.wait(), 10)
+    log.chain.fail(OSError(errno.ENOSPC, "no space"))
+    async with asyncio.timeout(10):
+        while log.chain.trouble is not None:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await log.close()
+    assert lines(tmp_path)[-1]["type"] == "gap"
