@@ -56,6 +56,20 @@ async def _ceiling(bench: Bench, label: str) -> float:
     return per_second
 
 
+async def audit(bench: Bench) -> None:
+    """P-256 in batches of 100, with and without an audit log: two gateways, in turn."""
+    async with bench.stand.gateway(DEFAULT) as without, bench.stand.gateway(DEFAULT, audit=True) as audited:
+        before = await bench.drive(without, "p256", 100, BATCHES[100])
+        for _ in range(bench.pace.rounds):
+            run = await bench.drive(audited, "p256", 100, BATCHES[100])
+            after = await bench.drive(without, "p256", 100, BATCHES[100])
+            mean = (before.items_per_second + after.items_per_second) / 2
+            bench.note("audit share", run.items_per_second / mean)
+            bench.note("audit cpu", run.server_cpu - (before.server_cpu + after.server_cpu) / 2)
+            bench.note("audit rate", run.items_per_second)
+            before = after
+
+
 async def singles(bench: Bench) -> None:
     """Single items on many connections, held against what HTTP and the token cost by themselves."""
     async with bench.stand.gateway(DEFAULT) as gateway:
@@ -180,5 +194,5 @@ Experiment = Callable[[Bench], Awaitable[None]]
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.__name__: experiment
-    for experiment in (p256, rsa2048, rsa4096, singles, bare, latency, load, busy, slow1, slow5, pools, start)
+    for experiment in (p256, rsa2048, rsa4096, audit, singles, bare, latency, load, busy, slow1, slow5, pools, start)
 }

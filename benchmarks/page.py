@@ -40,6 +40,7 @@ _METHOD = """\
 - The gateway is `hsmgate serve` with the demo's config, driven by wrk. Before each run every signature of such a batch
   is verified; during it every answer must be a 200 as long as it should be, and no item of a batch may have an error.
 - An item has a `kid`, a `hash_alg` and a `hash`.
+- The audit log is on in one of two gateways that take turns, with `fsync = "second"` and signed heads.
 - *What HTTP and the token leave* is the number of cores ÷ (CPU seconds of a request to a bare aiohttp handler, with
   requests and answers as large and the load generator's part included + the token's seconds for a signature).
 - A slow token is SoftHSM behind a module that sleeps for a fixed time in each C_Sign (`tests/faults/module.c`).

@@ -78,8 +78,8 @@ class Stand:
         return msgspec.json.decode(printed, type=Ceiling)
 
     @contextlib.asynccontextmanager
-    async def gateway(self, size: Size) -> AsyncIterator[Gateway]:
-        """A gateway with a pool of that size."""
+    async def gateway(self, size: Size, *, audit: bool = False) -> AsyncIterator[Gateway]:
+        """A gateway with a pool of that size. audit: with an audit log, as it is by default but for signed heads."""
         module, environment = self._module(size)
         text = self._demo.config.read_text()
         for word, value in {
@@ -90,7 +90,9 @@ class Stand:
         }.items():
             text, found = re.subn(rf"(?m)^{word} = .*$", lambda _, line=f"{word} = {value}": line, text)  # type: ignore[misc]
             assert found == 1, f"the demo's config says {word} {found} times"
-        config = self._demo.folder / "bench.toml"
+        if audit:
+            text += f'\n[audit]\nfolder = "{self._folder / "audit"}"\nhead_key = "p384"\n'
+        config = self._demo.folder / f"bench{'-audited' if audit else ''}.toml"
         config.write_text(text)
         async with serving(config, self._demo.api_key, self._folder / "gateway.log") as gateway:
             yield gateway

@@ -86,6 +86,7 @@ ROWS = (
     Row("CPU of the gateway process for an item, batches of 1,000", "cpu p256 1000", microseconds, 6e-6, below=True),
     Row("CPU of the gateway process for an item, batches of 100", "cpu p256 100", microseconds, 8e-6, below=True),
     Row("CPU of the gateway process for an item, batches of 10", "cpu p256 10", microseconds, 25e-6, below=True),
+    Row("P-256, batches of 100, with an audit log: share of the rate without", "audit share", share, 0.95),
     Row(
         "P-256, single item, 1 connection: p50 above the token's own time",
         "latency above token",
@@ -112,6 +113,8 @@ BEHIND = (
     Row("gateway, P-256, batches of 1,000", "rate p256 1000", rate),
     Row("gateway, P-256, batches of 100", "rate p256 100", rate),
     Row("gateway, P-256, batches of 10", "rate p256 10", rate),
+    Row("gateway, P-256, batches of 100, with an audit log", "audit rate", rate),
+    Row("CPU of the gateway process for an item, by the audit log", "audit cpu", microseconds),
     Row("gateway, P-256, single items", "rate p256 1", rate),
     Row("gateway, RSA-2048, batches of 100", "rate rsa2048 100", rate),
     Row("gateway, RSA-4096, batches of 64", "rate rsa4096 64", rate),
