@@ -44,6 +44,7 @@ class KeyManager:
         """The key, changed as far as `wanted` says. Raises ItemError."""
         _check_may(app)
         sobject = self._signer.keyring.by_kid(kid, app)
+        self._signer.check_free(sobject.info.kid, app)
         info, notes = sobject.info, sobject.info.notes
         if wanted.name is not None and wanted.name != info.name:
             self._check_name(wanted.name, app)
@@ -63,6 +64,7 @@ class KeyManager:
         """The key is gone. Raises ItemError."""
         _check_may(app)
         sobject = self._signer.keyring.by_kid(kid, app)
+        self._signer.check_free(sobject.info.kid, app)
         for route in sobject.routes:
             await self._signer.manage(route.pool, Manage(0, Change.DESTROY, sobject.info.kid, route.ref))
 

@@ -46,8 +46,12 @@ class BatchSigner:
         return Batch(size, self._server.request_timeout)
 
     def reserve(self, kid: str, app: App) -> None:
-        """From now on nobody but that app signs with the key."""
+        """From now on nobody but that app signs with the key, or changes it."""
         self._targets.reserve(kid, app)
+
+    def check_free(self, kid: str, app: App) -> None:
+        """Raise NotPermitted where another app has reserved the key."""
+        self._targets.check_free(kid, app)
 
     async def run(self, batch: Batch, items: Sequence[SignItem | BadItem], app: App) -> Sequence[Result]:
         """The result of every item, in order; their kids are the batch's.

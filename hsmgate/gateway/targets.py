@@ -54,9 +54,14 @@ class Targets:
         self._reserved: dict[str, App] = {}
 
     def reserve(self, kid: str, app: App) -> None:
-        """From now on nobody but that app signs with the key."""
+        """From now on nobody but that app signs with the key, or changes it."""
         self._reserved[kid] = app
         self._known.clear()
+
+    def check_free(self, kid: str, app: App) -> None:
+        """Raise NotPermitted where another app has reserved the key."""
+        if self._reserved.get(kid, app) is not app:
+            raise NotPermitted("key: it signs the heads of the audit log, and nothing else")
 
     def of(self, item: SignItem, app: App, brought: dict[object, Target]) -> Target:
         """The target of an item whose bytes are then `data` or `hash`. Raises ItemError.
@@ -116,8 +121,8 @@ class Targets:
             sobject = self._keyring.by_name(descriptor.name or "", app)
         _check_default(app, params, action, sobject.info.type)
         _check_notes(sobject.info.notes, action)
-        if action is Action.SIGN and self._reserved.get(sobject.info.kid, app) is not app:
-            raise NotPermitted("key: it signs the heads of the audit log, and nothing else")
+        if action is Action.SIGN:
+            self.check_free(sobject.info.kid, app)
         once = sobject.info.type in ONE_TIME
         places: list[Place] = []
         for route in sobject.routes:

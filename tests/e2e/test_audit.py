@@ -94,6 +94,8 @@ async def test_what_was_done_is_on_record_and_no_secret_is(own_demo: Demo, tmp_p
         made = await call(gateway, "POST", "/crypto/v1/keys", wanted | {"name": "new"}, 201)
         await call(gateway, "DELETE", f"/crypto/v1/keys/{made['kid']}", None, 204)
         await call(gateway, "POST", "/crypto/v1/keys", wanted, 400)
+        signing = await call(gateway, "POST", "/crypto/v1/keys/info", {"name": "p384"}, 200)
+        await call(gateway, "DELETE", f"/crypto/v1/keys/{signing['kid']}", None, 403)
         token = (await call(gateway, "POST", "/sys/v1/session/auth", None, 200))["access_token"]
         await call(gateway, "POST", "/sys/v1/session/auth", None, 401, Authorization="Basic nobody")
         unknown = "0f2c8a44-5a57-4c0e-9d4b-6a2f6c1d3b10"
@@ -158,6 +160,7 @@ async def test_what_was_done_is_on_record_and_no_secret_is(own_demo: Demo, tmp_p
         ("generate", made["kid"], 201),
         ("delete", made["kid"], 204),
         ("generate", None, 400),
+        ("delete", signing["kid"], 403),
         ("session", None, 200),
     ]
     assert len(files(folder)) > 1
@@ -252,6 +255,7 @@ def records_of(these: list[Path]) -> list[dict[str, Any]]:
 async def test_without_room_nothing_is_signed_until_there_is_some(own_demo: Demo, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         async with audited(own_demo, disk.folder) as gateway:
+            await one_goes_away(gateway, disk.folder)
             disk.leave(8192)
             texts: set[str | None] = set()
             for _ in range(6):
@@ -268,6 +272,20 @@ async def test_without_room_nothing_is_signed_until_there_is_some(own_demo: Demo
         good, said = judge(files(disk.folder))
         assert good, said
         assert "withheld from the callers: 1 records of 21 items" in said
+
+
+async def one_goes_away(gateway: Gateway, folder: Path) -> None:
+    """What was signed for who has gone is on record too."""
+    slow = ITEM | {"key": {"name": "rsa4096"}}
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(gateway.sign([slow] * 300), 0.4)
+    async with asyncio.timeout(20):
+        while not records(folder, "batch"):
+            await asyncio.sleep(0.05)
+    (batch,) = records(folder, "batch")
+    statuses = [entry["status"] for entry in batch["items"]]
+    assert len(statuses) == 300
+    assert {499} <= set(statuses) <= {200, 499}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hsmgate.gateway.audit.chain import Chain
 from hsmgate.gateway.audit.files import ChainFile, others_in
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.audit.verify import verify
+from hsmgate.gateway.batch import Batch
 from tests.small_disk import small_disk
 
 
@@ -38,6 +39,17 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def judged(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[bool, str]:
     good = verify(sorted(folder.glob("*.jsonl")), [])
     return good, capsys.readouterr().out
+
+
+async def test_of_each_item_what_came_first_counts() -> None:
+    batch = Batch(4, 60.0)
+    batch.put([1, 2], [b"s", b"s"], "CKM_ECDSA")
+    batch.put([2, 0], [b"again", b"s"], "CKM_EDDSA")
+    batch.over = True
+    batch.put([3], [b"late"], "CKM_DSA")
+    assert batch.so_far() == [b"s", b"s", b"s", None]
+    assert [mechanism for mechanism, _ in batch.histories()] == ["CKM_EDDSA", "CKM_ECDSA", "CKM_ECDSA", None]
+    assert all(0 <= milliseconds < 60_000 for _, milliseconds in batch.histories())
 
 
 def test_a_chain_takes_note_of_the_others(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -74,7 +75,7 @@ def check_audit(config: Config, keyring: Keyring) -> None:
     if config.audit is None:
         return
     try:
-        ChainFile(_make_folder(config.path(config.audit.folder)) / ".hsmgate-check").discard()
+        ChainFile(_make_folder(config.path(config.audit.folder)) / f".check-{secrets.token_hex(8)}").discard()
         if config.audit.head_key is not None:
             find_head_key(keyring, config.audit.head_key)
     except OSError as error:
