@@ -65,6 +65,8 @@ def test_a_chain_takes_note_of_the_others(tmp_path: Path) -> None:
         file.write(b'{"torn')
     (seen,) = others_in(tmp_path)
     assert (seen.file, seen.seq, seen.hash) == (2, 4, first.hash)
+    (tmp_path / f"{first.id}.000003.jsonl").touch()  # as a process leaves it that dies when it begins it
+    assert others_in(tmp_path) == [seen]
     second = Chain(tmp_path, 4096, None, withhold=True)
     assert [other["chain"] for other in lines_of(second)[0]["others"]] == [first.id]
     for chain in (first, second):

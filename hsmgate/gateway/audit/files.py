@@ -93,9 +93,12 @@ def _sync_folder(folder: Path) -> None:
 
 def others_in(folder: Path) -> list[Seen]:
     """The last whole line of each chain that has files in the folder, the newest chains first. Raises OSError."""
-    newest = {path.name.split(".")[0]: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
-    chains = sorted(newest, reverse=True)[:OTHERS_AT_MOST]
-    return [seen for seen in map(_see, (newest[chain] for chain in chains)) if seen is not None]
+    chains: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True):
+        chains.setdefault(path.name.split(".")[0], []).append(path)
+    # The newest file may have nothing in it yet.
+    ends = (next(filter(None, map(_see, files[:2])), None) for files in [*chains.values()][:OTHERS_AT_MOST])
+    return [seen for seen in ends if seen is not None]
 
 
 def _see(path: Path) -> Seen | None:

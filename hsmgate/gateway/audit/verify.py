@@ -10,7 +10,7 @@ from hsmgate.domain.audit.checking import ChainCheck, Place, sights_by_chain
 from hsmgate.domain.audit.heads import HeadPublicKey, read_head_key
 from hsmgate.domain.audit.records import Open, decode
 from hsmgate.errors import AuditError
-from hsmgate.gateway.audit.files import SUFFIX
+from hsmgate.gateway.audit.files import SUFFIX, file_name
 
 NAMED_AT_MOST = 3
 """Chains that are missing, named in a note; of the others only how many."""
@@ -68,8 +68,8 @@ def _check_file(file: _File, check: ChainCheck) -> None:
             check.line(place, line[:-1])
         else:
             check.torn(place, live=file.live)
-    if not number:
-        check.problems.append(f"{file.path}: it is empty")
+    if not number and not file.live:
+        check.notes.append(f"{file.path}: it is empty: its process died when it began it, or all of it was cut off")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -85,14 +85,24 @@ def _look_into(path: Path) -> _File:
     first = next(_lines(path), b"")
     opened = decode(first.removesuffix(b"\n"))
     if isinstance(opened, Open):
-        return _File(path, opened.chain, opened.file, opened, _is_live(path))
+        return _File(path, opened.chain, opened.file, opened, _is_live(path, opened))
     chain, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
     named = bool(chain) and number.isascii() and number.isdigit()
-    return _File(path, chain if named else path.name, int(number) if named else 1, None, _is_live(path))
+    return _File(path, chain if named else path.name, int(number) if named else 1, None, _is_locked(path))
 
 
-def _is_live(path: Path) -> bool:
-    """Whether a process holds the lock of who writes it, as far as this machine can tell."""
+def _is_live(path: Path, opened: Open) -> bool:
+    """Whether a process is writing the file, or has just gone on to one after it, as far as this machine can tell."""
+    number = opened.file
+    while not _is_locked(path):
+        number += 1
+        path = path.with_name(file_name(opened.chain, number))
+        if not path.exists():
+            return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
