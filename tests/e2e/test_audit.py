@@ -210,9 +210,10 @@ def heads_verify_and_tampering_is_found(demo: Demo, folder: Path) -> None:
 @pytest.mark.asyncio(loop_scope="session")
 async def test_kill_9_and_two_gateways_in_one_folder(own_demo: Demo, tmp_path: Path) -> None:
     folder = tmp_path / "audit"
-    async with audited(own_demo, folder, name="killed") as gateway:
-        batch = asyncio.create_task(gateway.sign([ITEM]))
-        await batch
+    words = 'head_key = "p521"', "head_interval = 0.2"
+    async with audited(own_demo, folder, *words, name="killed") as gateway:
+        await gateway.sign([ITEM])
+        await the_head_key_is_lost(gateway, own_demo)
         busy = asyncio.create_task(gateway.sign([ITEM] * 2000))
         await asyncio.sleep(0.05)
         gateway.process.send_signal(signal.SIGKILL)
@@ -244,6 +245,15 @@ async def test_kill_9_and_two_gateways_in_one_folder(own_demo: Demo, tmp_path: P
     good, said = judge(files(folder))
     assert not good
     assert "cut off: chain" in said
+
+
+async def the_head_key_is_lost(gateway: Gateway, demo: Demo) -> None:
+    """Signing goes on without heads, and the log says so."""
+    demo.delete_key("p521")
+    async with asyncio.timeout(20):
+        while "the audit log's head is not signed" not in gateway.log.read_text():
+            assert (await gateway.sign_one(ITEM))["status"] == 200
+            await asyncio.sleep(0.1)
 
 
 def records_of(these: list[Path]) -> list[dict[str, Any]]:
@@ -307,7 +317,7 @@ def test_a_log_that_cannot_be_is_said_at_start(demo: Demo, words: list[str], sai
 def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     code, said = run("audit", "verify", tmp_path / "nothing")
     assert (code, said.count("\n")) == (1, 1)
-    (tmp_path / "binary").write_bytes(os.urandom(500))
+    (tmp_path / "binary").write_bytes(os.urandom(500) + b"\n")
     assert "does not begin with an open record" in judge([tmp_path / "binary"])[1]
     with pytest.raises(AuditError, match="not a public key"):
         judge([tmp_path / "binary"], tmp_path / "binary")

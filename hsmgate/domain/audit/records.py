@@ -3,6 +3,7 @@
 A chain is what one gateway process wrote, over all its files. Members that are null are left out.
 """
 
+import functools
 import hashlib
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -170,4 +171,9 @@ def line_hash(line: bytes) -> str:
 
 def time_text(seconds: float) -> str:
     """A time as records have it, from seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03d}Z"
+    return f"{_second_text(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

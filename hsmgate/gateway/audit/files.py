@@ -57,8 +57,11 @@ class ChainFile:
             self.torn = True
 
     def is_gone(self) -> bool:
-        """Whether it has no name any more: what is written to it nobody can read. Raises OSError."""
-        return os.fstat(self._fd).st_nlink == 0
+        """Whether it has no name any more: what is written to it nobody can read."""
+        try:
+            return os.fstat(self._fd).st_nlink == 0
+        except OSError:  # as a file server says it
+            return True
 
     def room(self) -> int:
         """Bytes that the file system has left for us. Raises OSError."""
@@ -73,8 +76,9 @@ class ChainFile:
             self._named = True
 
     def close(self) -> None:
-        """Write no more."""
-        os.close(self._fd)
+        """Write no more. Whoever must know that all of it is on the disk has synced it before."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
     def discard(self) -> None:
         """It is not wanted after all."""
