@@ -57,7 +57,7 @@ def record(required: dict[str, Schema], **more: Any) -> Schema:
 
 def nullable(schema: Schema) -> Schema:
     """The same, or null, which stands for an absent member."""
-    if "type" not in schema:
+    if "type" not in schema or "oneOf" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
     return schema | {"type": [schema["type"], "null"]} | more

@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections import deque
 from typing import Any
 
+import requests
 import schemathesis
 
 from hsmgate.gateway.sobjects import RSA_BITS
@@ -18,6 +20,10 @@ KIDS = {
     "POST /crypto/v1/keys/{kid}/verify": SIGNING_KID,
     "PATCH /crypto/v1/keys/{kid}": CHANGING_KID,
 }
+KEYS_KEPT = 100
+"""Of those that were made: with thousands of them, SoftHSM takes seconds to list its keys."""
+
+made: deque[str] = deque()
 
 
 @schemathesis.hook
@@ -37,6 +43,21 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         case.body = [_better(item) for item in case.body]
     else:
         case.body = _better(case.body)
+
+
+@schemathesis.hook
+def after_call(
+    context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
+) -> None:
+    """Of the keys that were made on the token the oldest go, so that there are never many."""
+    if case.operation.path != "/crypto/v1/keys" or response.status_code != 201:
+        return
+    kid = response.json().get("kid")
+    if kid is not None:
+        made.append(kid)
+    if len(made) > KEYS_KEPT:
+        headers = {"Authorization": f"Basic {os.environ['HSMGATE_API_KEY']}"}
+        requests.delete(f"{response.request.url}/{made.popleft()}", headers=headers, timeout=30)
 
 
 def _better(body: Any) -> Any:
