@@ -68,14 +68,20 @@ async def _each_call(request: web.Request, handler: Handler) -> web.StreamRespon
     response: web.StreamResponse | None = None
     try:
         response = await _answered(request, handler)
-        response.headers[HEADER] = request_id
+        _put_headers(response, request_id)
         return response
     except web.HTTPException as error:
         response = error
-        response.headers[HEADER] = request_id
+        _put_headers(response, request_id)
         raise
     finally:
         connections.end(response)
+
+
+def _put_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Say which call it answers, and who answers, without the versions of what is inside."""
+    response.headers[HEADER] = request_id
+    response.headers["Server"] = "hsmgate"
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:

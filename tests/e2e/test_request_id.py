@@ -13,6 +13,7 @@ async def answered(gateway: Gateway, path: str, sent: str | None, status: int) -
     headers = {} if sent is None else {"X-Request-Id": sent}
     async with gateway.client.get(gateway.url + path, headers=headers) as response:
         assert response.status == status
+        assert response.headers["Server"] == "hsmgate"  # without versions
         return response.headers["X-Request-Id"]
 
 
