@@ -26,7 +26,7 @@ def check(data: bytes) -> None:
         assert error.problems
         for problem in error.problems:
             check_text(problem.replace(str(file), ""))
-        assert SECRET not in str(error) or _is_no_value(data, str(error)), error
+        assert SECRET not in str(error) or _is_no_value(file, str(error)), error
         return
     assert config.token
     assert all(secret not in repr(config) for app in config.app for secret in app.secret_sha256)
@@ -39,10 +39,10 @@ def _file() -> tuple[int, Path]:
     return fd, Path(f"/proc/self/fd/{fd}")
 
 
-def _is_no_value(data: bytes, text: str) -> bool:
+def _is_no_value(file: Path, text: str) -> bool:
     """Whether it stands in that file as a key, a name or an id, which may be told."""
     try:
-        raw = tomllib.loads(data.decode())
+        raw = tomllib.loads(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError:
         # Of what is no TOML, its keys are all that may be quoted.
         return re.search(r"Cannot (declare|mutate)|Duplicate inline table key", text) is not None

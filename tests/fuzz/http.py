@@ -12,6 +12,7 @@ from aiohttp import web
 
 from hsmgate import config
 from hsmgate.gateway.app import make_app
+from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.signing import BatchSigner
 from tests.fuzz.batch import TARGET as BATCH
 from tests.fuzz.made_keys import CONFIG_APP, bodies, played_tokens
@@ -78,6 +79,8 @@ class _Server:
         protocol.connection_made(transport)
         protocol.data_received(data)
         await self._rest()
+        # What a task of the listener does each second.
+        assert not self.runner.app[CONNECTIONS]._slow(self.runner.server.connections)
         protocol.connection_lost(None)
         await self._rest()
         assert len(asyncio.all_tasks()) == 1, "a task is left behind"

@@ -13,7 +13,8 @@ the promise below was kept. Two drivers feed them.
 
 - `make test` runs each with all its seeds and some hundred inputs by hypothesis. Besides, it sends hostile bodies and
   headers to a real gateway: no 500, the signers that were there are there afterwards, and the gateway and they have not
-  grown.
+  grown. (Of 1,500 such calls, sent three times over, the last third left 132 KiB in the gateway, 12 and 20 in its
+  signers.)
 - `make fuzz` runs each under [atheris](https://github.com/google/atheris) (libFuzzer), which is led by what the code
   reaches, and writes this page. `make fuzz ARGS="--target der --runs 5000000"` goes on with one of them, from the
   corpus in `.hsmgate-fuzz/`.
@@ -21,6 +22,11 @@ the promise below was kept. Two drivers feed them.
 An input that breaks a promise, that takes 20 s, or for which the process wants more than 2 GiB of address space or
 1 GiB of memory, ends the run and is kept in `.hsmgate-fuzz/NAME/`. Only Python leads: ours, asn1crypto, tomllib and
 base64. What reads in C or Rust (msgspec, aiohttp's parser, cryptography, pydantic) is fed all the same.\
+"""
+
+REMEMBERED = """\
+What grows by a few blocks in `batch` and `http` is what items of the same kind mean, which the gateway remembers for at
+most 10,000 kinds; without these the number stays as it is.\
 """
 
 FOUND = """\
@@ -45,6 +51,7 @@ HEAD = (
 def write_page(outcomes: Sequence[Outcome]) -> str:
     """The whole page."""
     parts = [INTRO, "## What was seen", _table(HEAD, [_row(outcome) for outcome in outcomes])]
+    parts.append(REMEMBERED)
     what = [(name, target.reads, target.promise) for name, target in TARGETS.items()]
     parts += ["## The targets", _table(("target", "reads", "promise"), what)]
     parts += ["## What it found, mended since", FOUND]
