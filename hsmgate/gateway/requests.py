@@ -1,6 +1,5 @@
 """The id of a request: the caller's own where it is fit for a log, else one of ours."""
 
-import itertools
 import re
 import secrets
 
@@ -12,14 +11,14 @@ REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request keeps its id."""
 
 _FIT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_ours = itertools.count(1)
-_process = secrets.token_hex(8)
 
 
 def note_id(request: web.Request) -> str:
     """Give the request its id."""
     sent = request.headers.get(HEADER)
-    chosen = sent if sent is not None and _FIT.fullmatch(sent) else f"{_process}-{next(_ours)}"
+    chosen = (
+        sent if sent is not None and _FIT.fullmatch(sent) else secrets.token_hex(8)
+    )  # a number would tell how many calls others make
     request[REQUEST_ID] = chosen
     return chosen
 

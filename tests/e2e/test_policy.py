@@ -44,7 +44,7 @@ class Apps:
 
     async def call(self, app: str, method: str, path: str, body: Any = None) -> tuple[int, str, Any]:
         """Status, text and headers."""
-        headers = {"Authorization": f"Basic {self.keys[app]}"}
+        headers = {"Authorization": f"Basic {self.keys[app]}", "X-Request-Id": "the-same"}
         url = self.gateway.url + path
         async with self.gateway.client.request(method, url, json=body, headers=headers) as response:
             return response.status, await response.text(), response.headers
