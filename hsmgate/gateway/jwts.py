@@ -21,6 +21,9 @@ from hsmgate.gateway.key_sets import Jwk, KeySet
 LEEWAY_SECONDS = 10
 """By so much the provider's clock may differ from ours."""
 
+LATEST = 253_402_300_799
+"""The end of the year 9999: `exp` may be a number of any length, and is to be reckoned with."""
+
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 """The key type of an algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1), by its first letters."""
 
@@ -86,7 +89,8 @@ class JwtAuthenticator:
         if payload is None or app is None:
             return None
         credential = credential_id("jwt", provider.config.issuer, payload["sub"])
-        return _Seen(Identity(app, credential, int(payload["exp"]) + LEEWAY_SECONDS), provider.keys, version)
+        until = min(int(payload["exp"]) + LEEWAY_SECONDS, LATEST)
+        return _Seen(Identity(app, credential, until), provider.keys, version)
 
 
 def _verified(token: str, key: Jwk, algorithm: str, provider: config.JwtProvider) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from hsmgate import config
 from hsmgate.gateway import key_sets
 from hsmgate.gateway.jwts import LEEWAY_SECONDS, JwtAuthenticator
 from hsmgate.gateway.key_sets import FileSource, KeySet, KeysNotHad, Source, UrlSource
+from hsmgate.gateway.sessions import IDLE_SECONDS, Sessions
 from tests.jwt_provider import (
     AUDIENCE,
     ISSUER,
@@ -101,6 +102,13 @@ NOW = int(time.time())
 )
 async def test_a_claim_that_is_wrong_or_missing_is_nobody(provider: Provider, wrong: dict[str, Any]) -> None:
     assert await app_of(authenticator(UrlSource(provider.url)), provider.token(**wrong)) is None
+
+
+async def test_a_token_that_never_expires_can_be_exchanged_for_a_session(provider: Provider) -> None:
+    identity = await authenticator(UrlSource(provider.url)).identify(provider.token(exp=10**400))
+    assert identity is not None
+    _, idle_seconds = await Sessions([]).issue(identity.app.id, identity.credential, identity.until)
+    assert idle_seconds == IDLE_SECONDS
 
 
 async def test_what_no_key_of_the_provider_signed_is_nobody(provider: Provider) -> None:
