@@ -170,7 +170,8 @@ def _usable(raw: bytes) -> Iterator[tuple[tuple[str, str], Jwk]]:
             continue
         kid, kty, operations = key.get("kid"), key.get("kty"), key.get("key_ops")
         signs = key.get("use", "sig") == "sig" and (not isinstance(operations, list) or "verify" in operations)
-        if isinstance(kid, str) and isinstance(kty, str) and signs:
+        private = "d" in key  # who published it gave it away
+        if isinstance(kid, str) and isinstance(kty, str) and signs and not private:
             yield (kid, kty), key
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt import get_algorithm_by_name
 from jwt.warnings import InsecureKeyLengthWarning
 
 from hsmgate import config
@@ -262,6 +263,14 @@ async def test_odd_members_of_a_key_set_are_passed_over(provider: Provider) -> N
     one = authenticator(UrlSource(provider.url))
     assert await app_of(one, provider.token()) == APP_ID
     assert await app_of(one, forged({"alg": "HS256", "kid": "x"}, b"\0\0\0")) is None
+
+
+@pytest.mark.parametrize("kid", ["rsa", "ec", "ed"])
+async def test_a_private_key_that_is_published_is_passed_over(provider: Provider, kid: str) -> None:
+    algorithm = {"rsa": "RS256", "ec": "ES256", "ed": "EdDSA"}[kid]
+    private = get_algorithm_by_name(algorithm).to_jwk(provider.keys[kid], as_dict=True)
+    provider.body = json.dumps({"keys": [{**private, "kid": kid, "key_ops": ["sign", "verify"]}]}).encode()
+    assert await app_of(authenticator(UrlSource(provider.url)), provider.token(kid, algorithm)) is None
 
 
 async def test_a_file_is_read_again_when_it_changes(keys: Provider, tmp_path: Path) -> None:
