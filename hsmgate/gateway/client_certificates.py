@@ -11,6 +11,14 @@ from hsmgate.gateway.auth import SEEN_AT_MOST, App, Identity, credential_id
 
 log = logging.getLogger(__name__)
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 class CertificateAuthenticator:
     """Tells apps by client certificates."""
@@ -38,7 +46,7 @@ class CertificateAuthenticator:
             certificate = x509.load_der_x509_certificate(der)
             until = certificate.not_valid_after_utc.timestamp()
             known = [self._entries[name] for name in names_of(certificate) if name in self._entries]
-        except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             log.warning("a client certificate cannot be read: %s", type(error).__name__)
             return {}
         return {app.id: Identity(app, credential, until) for app, credential in reversed(known)}
