@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hsmgate.config import Audit
-from hsmgate.domain.audit.records import Call, Close, time_text
+from hsmgate.domain.audit.records import NO_HASH, Call, Close, Open, encode, time_text
 from hsmgate.gateway.audit.chain import Chain
 from hsmgate.gateway.audit.files import ChainFile, others_in
 from hsmgate.gateway.audit.log import AuditLog
@@ -211,3 +211,16 @@ async def test_who_keeps_it_syncs_each_second_and_tries_again(tmp_path: Path, mo
     keeping.cancel()
     await log.close()
     assert lines(tmp_path)[-1]["type"] == "gap"
+
+
+def test_what_a_file_says_of_itself_is_printed_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, name in enumerate(("a\nall is well", "b\x1b[2J", "c/../d", "e\0", "f" * 300)):
+        record = Open(
+            seq=1, prev=NO_HASH, time=time_text(0), format=1, chain=name, file=1, host="h", pid=1, version="1"
+        )
+        (tmp_path / f"{at}.jsonl").write_bytes(encode(record) + b"\n")
+    good, said = judged(tmp_path, capsys)
+    assert not good
+    assert all(line.isprintable() for line in said.splitlines())
+    assert "all is well" not in said.splitlines()
+    assert said.count("the chain is not closed") == 5

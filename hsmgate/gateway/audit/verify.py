@@ -47,9 +47,9 @@ def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
         _print(check, keys)
     _print_missing({check.chain for check in checks}, set(sights))
     if not keys and any(check.head for check in checks):
-        print("note: the signatures of heads were not looked at: give the public key with --key")
+        _say("note: the signatures of heads were not looked at: give the public key with --key")
     problems = sum(len(check.problems) for check in checks)
-    print(f"{problems} {'problem' if problems == 1 else 'problems'}" if problems else "all is well")
+    _say(f"{problems} {'problem' if problems == 1 else 'problems'}" if problems else "all is well")
     return not problems
 
 
@@ -96,8 +96,11 @@ def _is_live(path: Path, opened: Open) -> bool:
     number = opened.file
     while not _is_locked(path):
         number += 1
-        path = path.with_name(file_name(opened.chain, number))
-        if not path.exists():
+        try:
+            path = path.with_name(file_name(opened.chain, number))
+            if not path.exists():
+                return False
+        except (OSError, ValueError):  # the chain says that its name is one that no file can have
             return False
     return True
 
@@ -124,19 +127,24 @@ def _read_key(path: Path) -> HeadPublicKey:
         raise AuditError(f"{path}: {error}") from None
 
 
+def _say(text: str) -> None:
+    """Print a line; what a file says of itself may hold line ends and a terminal's escape sequences."""
+    print(text if text.isprintable() else text.encode("unicode_escape").decode())
+
+
 def _print(check: ChainCheck, keys: Sequence[HeadPublicKey]) -> None:
     for problem in check.problems:
-        print(problem)
+        _say(problem)
     for note in check.notes:
-        print(f"note: {note}")
+        _say(f"note: {note}")
     head = "no signed head"
     if check.head is not None:
         head = f"last head{'' if keys else ' (unverified)'} of {check.head.time} and {check.unvouched} lines after it"
-    print(f"chain {check.chain}: {check.files} files, {check.lines} lines, {check.items} items, {head}")
+    _say(f"chain {check.chain}: {check.files} files, {check.lines} lines, {check.items} items, {head}")
 
 
 def _print_missing(given: set[str], seen: set[str]) -> None:
     missing = sorted(seen - given)
     if missing:
         more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
-        print(f"note: chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")
+        _say(f"note: chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")
