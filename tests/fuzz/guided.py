@@ -16,7 +16,7 @@ from typing import Any
 import atheris
 
 # What reads in Python of ours and of others; what reads in C is called, but guides nothing.
-INSTRUMENTED = ["hsmgate", "asn1crypto", "tomllib", "base64", "urllib.parse"]
+INSTRUMENTED = ["hsmgate", "jwt", "asn1crypto", "tomllib", "base64", "urllib.parse"]
 
 with atheris.instrument_imports(include=INSTRUMENTED):
     from tests.fuzz.targets import TARGETS

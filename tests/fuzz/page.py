@@ -20,13 +20,14 @@ the promise below was kept. Two drivers feed them.
   corpus in `.hsmgate-fuzz/`.
 
 An input that breaks a promise, that takes 20 s, or for which the process wants more than 2 GiB of address space or
-1 GiB of memory, ends the run and is kept in `.hsmgate-fuzz/NAME/`. Only Python leads: ours, asn1crypto, tomllib and
-base64. What reads in C or Rust (msgspec, aiohttp's parser, cryptography, pydantic) is fed all the same.\
+1 GiB of memory, ends the run and is kept in `.hsmgate-fuzz/NAME/`. Only Python leads: ours, asn1crypto, PyJWT,
+tomllib and base64. What reads in C or Rust (msgspec, aiohttp's parser, cryptography, pydantic) is fed all the same.\
 """
 
 REMEMBERED = """\
 What grows by a few blocks in `batch` and `http` is what items of the same kind mean, which the gateway remembers for at
-most 10,000 kinds; without these the number stays as it is.\
+most 10,000 kinds; without these the number stays as it is. In `jwts` and `callers` it is what is remembered of tokens
+and headers that were right, at most 1,000 of each.\
 """
 
 FOUND = """\
@@ -39,6 +40,11 @@ FOUND = """\
 - A token's ECDSA answer of more than 510 bytes: another exception than the documented one.
 - Keys and attribute names repeated in a config's errors with their line breaks and escape sequences, at any length; a
   `slot-id` of thousands of digits.
+- A JWT whose provider had signed an `exp` of some hundred digits: a 500 when it was exchanged for a session.
+- An RSA key that a provider publishes with its private half: a 500 for every token of that key.
+- A client certificate of an unknown version: a 500.
+- `hsmgate audit verify` printed what a forged file said of itself with its line breaks and escape sequences, so that it
+  could write lines of its own; a chain's name with a slash in it, or of 300 characters, ended it with a traceback.
 - Seen on the way: each new session token made the gateway look through all living ones.\
 """
 

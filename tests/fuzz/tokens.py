@@ -32,20 +32,20 @@ def check(data: bytes) -> None:
     app = _AUTHENTICATOR.identify(authorization)
     sessions, token = _session()
     credentials = bearer_token(authorization)
-    by_token = _finish(sessions.identify(credentials)) if credentials is not None else None
-    shown = _decoded(authorization.partition(" ")[2])
+    by_token = finish(sessions.identify(credentials)) if credentials is not None else None
+    shown = decoded(authorization.partition(" ")[2])
     if app is not None:
         given_id, _, secret = shown.partition(b":")
         assert (given_id.decode().lower(), secret.decode()) == (APP_ID, SECRET), "a wrong API key was accepted"
     if by_token is not None:
-        assert (by_token, shown) == (Session(APP_ID, CREDENTIAL), _decoded(token)), (
+        assert (by_token, shown) == (Session(APP_ID, CREDENTIAL), decoded(token)), (
             "a session token was accepted that nobody issued"
         )
     assert len(_AUTHENTICATOR._seen) <= SEEN_AT_MOST
     assert len(sessions._seen) <= 1
     if credentials is not None and (app is not None or by_token is not None):
         sessions.terminate(credentials)  # as the call of that name does
-        assert _finish(sessions.identify(token)) == (Session(APP_ID, CREDENTIAL) if by_token is None else None)
+        assert finish(sessions.identify(token)) == (Session(APP_ID, CREDENTIAL) if by_token is None else None)
         sessions._terminated.clear()
 
 
@@ -53,10 +53,10 @@ def check(data: bytes) -> None:
 def _session() -> tuple[Sessions, str]:
     """Sessions that have issued one token."""
     sessions = Sessions([], lambda: NOW)
-    return sessions, _finish(sessions.issue(APP_ID, CREDENTIAL))[0]
+    return sessions, finish(sessions.issue(APP_ID, CREDENTIAL))[0]
 
 
-def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """The result of one that waits for nothing."""
     try:
         coroutine.send(None)
@@ -65,7 +65,7 @@ def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("it waits")
 
 
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
     """Base64 as lax as can be: whatever decodes to the right bytes is right."""
     digits = "".join(text.replace("-", "+").replace("_", "/").split()).rstrip("=")
     try:
@@ -76,7 +76,7 @@ def _decoded(text: str) -> bytes:
 
 def seeds() -> list[bytes]:
     _, token = _session()
-    forged = base64.urlsafe_b64encode(_decoded(token)[:-1] + b"\0").decode()
+    forged = base64.urlsafe_b64encode(decoded(token)[:-1] + b"\0").decode()
     words = ("", "Basic", "Digest x", f"Basic {API_KEY}", f"bearer  {API_KEY.rstrip('=')} ", f"Bearer {token}")
     wrong = base64.b64encode(f"{APP_ID}:wrong".encode()).decode()
     return [word.encode() for word in (*words, f"Bearer {forged}", f"Basic {wrong}", f"Bearer {token[:-4]}")]
