@@ -60,10 +60,11 @@ def check_socket(path: str) -> None:
 
 
 def exposed_files(config: Config) -> Iterator[str]:
-    """One line for each file with a secret that others may read or change.
+    """One line for each file with a secret that others may read or change, or that says who may come in and they may.
 
     A warning and no more: a volume that Kubernetes mounts may have no other modes. A group may read, as ssl-cert does.
     """
+    yield from _changeable(config)
     files = [("server.tls_key", config.server.tls_key)]
     for token in config.token:
         scheme, _, rest = token.pin_source.partition(":")
@@ -74,11 +75,31 @@ def exposed_files(config: Config) -> Iterator[str]:
             yield f"{word}: {file}: {said}"
 
 
-def _exposed(file: Path) -> str | None:
+def _changeable(config: Config) -> Iterator[str]:
+    """Files that hold no secret: who changes them can let himself in, or have his own code loaded."""
+    files = [("config", config.file.name), ("server.client_ca", config.server.client_ca)]
+    files += [
+        (f"jwt_provider {provider.name}: jwks", provider.jwks.removeprefix("file:"))
+        for provider in config.jwt_provider
+        if provider.jwks.startswith("file:")
+    ]
+    files += [(f"token {token.name}: module", token.module) for token in config.token if "/" in token.module]
+    for word, file in files:
+        if file is not None and (mode := _mode(config.path(file))) is not None and mode & _OTHERS_MAY_WRITE:
+            yield f"{word}: {file}: others than its owner may change it (mode {mode:o})"
+
+
+def _mode(file: Path) -> int | None:
     try:
-        mode = file.stat().st_mode & 0o777
+        return file.stat().st_mode & 0o777
     except OSError:
         return None  # whoever reads it will say so
+
+
+def _exposed(file: Path) -> str | None:
+    mode = _mode(file)
+    if mode is None:
+        return None
     if mode & _OTHERS_MAY_WRITE:
         return f"others than its owner may change it (mode {mode:o})"
     if mode & _OTHERS_MAY_READ:

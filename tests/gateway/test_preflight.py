@@ -92,3 +92,15 @@ def test_files_of_secrets_that_others_may_read_or_change_are_named(tmp_path: Pat
     assert len(lines) == (2 if said else 0)
     assert all(line.endswith(said or "") for line in lines)
     assert [*exposed_files(config_with(tmp_path, "", "env:PIN"))] == []
+
+
+def test_files_that_say_who_comes_in_and_others_may_change_are_named(tmp_path: Path) -> None:
+    config = config_with(tmp_path, 'tls_certificate = "s.pem"\ntls_key = "s.key"\nclient_ca = "ca.pem"')
+    (tmp_path / "ca.pem").touch()
+    for file in (config.file, tmp_path / "ca.pem"):
+        file.chmod(0o644)
+        assert not [*exposed_files(config)]
+        file.chmod(0o646)
+        (line,) = exposed_files(config)
+        assert line.endswith(f"{file.name}: others than its owner may change it (mode 646)")
+        file.chmod(0o600)
