@@ -96,7 +96,9 @@ class Sessions:
         parts = _split(token)
         if parts is not None:
             _, _, issued, life, nonce, _ = _FIELDS.unpack(parts[0])
-            self._terminated[nonce] = issued + life
+            # Not seen any more, it dies of idleness, and then need not be remembered.
+            self._seen.pop(nonce, None)
+            self._terminated[nonce] = issued + min(life, IDLE_SECONDS)
 
     def _seal(self, secret: bytes, fields: bytes) -> bytes:
         return hmac.digest(secret, fields, "sha256")

@@ -132,3 +132,16 @@ async def test_without_a_token_that_can_the_secret_is_this_processs_own(clock: l
     one = Sessions([], lambda: clock[0])
     assert await one.identify(await issued(one)) == Session(APP, CREDENTIAL)
     assert await Sessions([], lambda: clock[0]).identify(await issued(one)) is None
+
+
+async def test_terminated_tokens_stay_dead_and_are_forgotten_when_they_would_have_died(clock: list[float]) -> None:
+    one = sessions(clock, Pool())
+    for _ in range(5):
+        tokens = [await issued(one) for _ in range(1500)]
+        for token in tokens:
+            one.terminate(token)
+        clock[0] += IDLE_SECONDS
+        assert await one.identify(tokens[0]) is None
+        clock[0] += 1
+        assert await one.identify(tokens[0]) is None
+        assert len(one._terminated) <= 3000
