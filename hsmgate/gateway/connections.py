@@ -9,6 +9,9 @@ from aiohttp import web
 
 WATCH_SECONDS = 1.0
 
+MEMBERS_OF_AN_ITEM, MEMBERS_BESIDES = 32, 10_000
+"""Values in a body's JSON, counted by the commas: what is read of it takes memory by them, not by its bytes."""
+
 
 class Connections:
     """What the gateway's connections are doing.
@@ -83,8 +86,8 @@ class _Seen:
 CONNECTIONS = web.AppKey("connections", Connections)
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The body of a request.
+async def read_body(request: web.Request, items: int = 1) -> bytes:
+    """The body of a request, which may hold so many items.
 
     Raises HTTPRequestTimeout where it is too long in coming, HTTPRequestEntityTooLarge, or HTTPBadRequest where its
     Content-Encoding or Transfer-Encoding is not what it says.
@@ -92,10 +95,17 @@ async def read_body(request: web.Request) -> bytes:
     limit = request.app[CONNECTIONS].limit_seconds
     try:
         if request.content.is_eof():
-            return await request.read()  # it came with the head
-        async with asyncio.timeout(limit):
-            return await request.read()
+            body = await request.read()  # it came with the head
+        else:
+            async with asyncio.timeout(limit):
+                body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {limit:g} s") from None
     except web.RequestPayloadError:
         raise web.HTTPBadRequest(text="the body is not encoded as its headers say") from None
+    most = MEMBERS_OF_AN_ITEM * items + MEMBERS_BESIDES
+    commas = body.count(b",")
+    if commas > most:
+        text = f"the body has {commas} commas, but at most {most} are allowed"
+        raise web.HTTPRequestEntityTooLarge(most, commas, text=text)
+    return body

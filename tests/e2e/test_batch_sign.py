@@ -173,8 +173,9 @@ async def test_a_bad_item_has_its_own_error_and_its_neighbour_is_signed(
         (b'[{"key":' * 50_000 + b"1" + b"}]" * 50_000, 400),
         (json.dumps([{}] * 10_001).encode(), 413),
         (b"[" + b" " * (16 << 20) + b"]", 413),
+        (b"[" + b"0," * 8_000_000 + b"0]", 413),
     ],
-    ids=["empty", "null", "object", "string", "half", "utf-16", "deep", "deep and whole", "many", "large"],
+    ids=["empty", "null", "object", "string", "half", "utf-16", "deep", "deep and whole", "many", "large", "numbers"],
 )
 async def test_a_bad_body_fails_the_call_in_plain_text(gateway: Gateway, body: bytes, status: int) -> None:
     answered, text = await gateway.post(body)

@@ -52,7 +52,7 @@ async def verify(request: web.Request) -> web.Response:
 async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem | BadItem]]) -> web.Response:
     app = await caller(request)
     try:
-        items = read(await read_body(request))
+        items = read(await read_body(request, request.app[MAX_ITEMS]))
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
     if len(items) > request.app[MAX_ITEMS]:
