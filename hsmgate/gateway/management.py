@@ -6,6 +6,7 @@ A new key is made on the first token of the config. A change goes to every token
 import time
 import uuid
 
+import msgspec
 from msgspec import structs
 
 from hsmgate.domain.model import KeyInfo, KeyNotes
@@ -15,6 +16,9 @@ from hsmgate.gateway.keyring import check_name
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.sobjects import SobjectRequest, key_to_make
 from hsmgate.ipc.messages import Change, Manage
+
+MOST_NOTES = 16 * 1024
+"""Bytes of a key's description and metadata: signers read those of all keys, and tell them in one message."""
 
 
 class KeyManager:
@@ -55,6 +59,7 @@ class KeyManager:
             description=notes.description if wanted.description is None else wanted.description,
             metadata=notes.metadata if wanted.custom_metadata is None else wanted.custom_metadata,
         )
+        _check_size(changed)
         for route in sobject.routes:
             order = Manage(0, Change.UPDATE, info.kid, route.ref, name=wanted.name, notes=changed)
             await self._signer.manage(route.pool, order)
@@ -80,6 +85,7 @@ class KeyManager:
             description=wanted.description or "",
             metadata=wanted.custom_metadata or {},
         )
+        _check_size(notes)
         return Manage(0, change, str(kid), ckaid=kid.bytes, name=wanted.name, notes=notes)
 
     def _check_name(self, name: str, app: App) -> None:
@@ -93,6 +99,14 @@ class KeyManager:
     async def _make(self, order: Manage, app: App) -> KeyInfo:
         await self._signer.manage(self._signer.pools[0], order)
         return self._signer.keyring.by_kid(order.kid, app).info
+
+
+def _check_size(notes: KeyNotes) -> None:
+    size = len(msgspec.json.encode(notes))
+    if size > MOST_NOTES:
+        raise BadItem(
+            f"description, custom_metadata, key_ops: {size} bytes together, but at most {MOST_NOTES} are allowed"
+        )
 
 
 def _check_may(app: App) -> None:

@@ -133,6 +133,21 @@ async def test_changes_are_kept_on_the_token_and_seen_by_a_replica(own_demo: Dem
         (("PUT", "", {"name": "a", "obj_type": "RSA", "value": "AAAA"}), 400, "value"),
         (("PUT", "", {"name": "a", "obj_type": "AES", "value": "AAAA"}), 400, "obj_type"),
         (("PUT", "", {"name": "a", "value": "AAAA"}), 400, "obj_type"),
+        (
+            ("POST", "", {"obj_type": "EC", "elliptic_curve": "NistP256"} | {"name": "a", "description": "x" * 16_384}),
+            400,
+            "description, custom_metadata",
+        ),
+        (
+            (
+                "POST",
+                "",
+                {"obj_type": "EC", "elliptic_curve": "NistP256"}
+                | {"name": "a", "custom_metadata": {str(n): "x" for n in range(5000)}},
+            ),
+            400,
+            "description",
+        ),
         (("PATCH", "/nonsense", {}), 400, "key.kid"),
         (("PATCH", f"/{uuid.uuid4()}", {}), 404, "key"),
         (("PATCH", f"/{uuid.uuid4()}", []), 400, ""),
