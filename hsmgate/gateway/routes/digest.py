@@ -1,11 +1,12 @@
 """POST /crypto/v1/digest: hash only (contract: dsm-wire, section 3)."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from aiohttp import web
 
-from hsmgate.domain.digests import find_digest
+from hsmgate.domain.digests import Compute, find_digest
 from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.routes.credentials import caller
@@ -14,6 +15,9 @@ from hsmgate.gateway.wire import Sent, explain
 
 ON_THE_LOOP_AT_MOST = 64 * 1024
 """Bytes that are hashed where they are; more would keep other calls waiting."""
+
+_hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="digest")
+"""A thread of its own: those of the pool read the config and key sets, and whoever hashes much delays only his like."""
 
 
 class _Request(Sent):
@@ -37,7 +41,7 @@ async def digest(request: web.Request) -> web.Response:
             raise BadItem("data: missing")
         compute = find_digest(wanted.alg, "alg").compute
         small = len(wanted.data) <= ON_THE_LOOP_AT_MOST and not wanted.alg.upper().startswith("STREEBOG")
-        answer = compute(wanted.data) if small else await asyncio.to_thread(compute, wanted.data)
+        answer = compute(wanted.data) if small else await _in_the_thread(compute, wanted.data)
     except msgspec.ValidationError as error:
         raise web.HTTPBadRequest(text=explain(str(error))) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -45,6 +49,10 @@ async def digest(request: web.Request) -> web.Response:
     except ItemError as error:
         return failed(error.status, str(error))
     return web.Response(body=msgspec.json.encode(_Answer(answer)), content_type="application/json")
+
+
+async def _in_the_thread(compute: Compute, data: bytes) -> bytes:
+    return await asyncio.get_running_loop().run_in_executor(_hashing, compute, data)
 
 
 ROUTES = (web.post("/crypto/v1/digest", digest),)
