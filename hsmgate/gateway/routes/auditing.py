@@ -10,6 +10,7 @@ from hsmgate.errors import NoSigner
 from hsmgate.gateway.audit.entries import GONE, Caller, call_record
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.keyring import is_kid
 from hsmgate.gateway.requests import REQUEST_ID, address_of
 from hsmgate.gateway.routes.credentials import CALLER
 from hsmgate.gateway.routes.errors import failed
@@ -59,8 +60,14 @@ async def _record(request: web.Request, handler: Handler, action: str, audit: Au
         raise
     finally:
         app = request.get(CALLER)
-        kid = request.get(KID) or request.match_info.get("kid")
+        kid = request.get(KID) or _asked(request)
         good = app is None or await audit.record(call_record(caller_of(request, app), action, kid, status))
     return (
         response if good else failed(NoSigner.status, "done, but the audit log could not be written; see what is there")
     )
+
+
+def _asked(request: web.Request) -> str | None:
+    """The kid in the path, if it is one: no text of a caller's own goes on record."""
+    kid = request.match_info.get("kid")
+    return kid.lower() if kid is not None and is_kid(kid) else None
