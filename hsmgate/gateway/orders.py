@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from hsmgate.domain.envelope import Blob
+from hsmgate.domain.model import KeyType
 from hsmgate.errors import NoSigner
 from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import item_error
@@ -24,10 +25,11 @@ class Orders:
         self._signers = signers
         self._ids = ids
         self._looking: dict[int, asyncio.Future[None]] = {}
+        self._making_rsa = asyncio.Lock()
 
     async def generate(self, order: Generate) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
-        blob = await self._ask(order)
+        blob = await self._make(order)
         self._abilities.wrapping.add(Blob.read(blob).key_id)
         return blob
 
@@ -37,7 +39,7 @@ class Orders:
 
     async def manage(self, order: Manage) -> None:
         """Change the token's keys, and see the change before returning. Raises ItemError."""
-        await self._ask(order)
+        await self._make(order)
         seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         number = next(self._ids)
         self._looking[number] = seen
@@ -57,6 +59,23 @@ class Orders:
         seen = self._looking.get(keys.id)
         if seen is not None and not seen.done():
             seen.set_result(None)
+
+    async def _make(self, order: Generate | Manage) -> bytes:
+        """RSA keys one at a time: a large one keeps a signer busy for long, and the others are to sign meanwhile.
+
+        So the next has to wait also where the caller of this one has gone.
+        """
+        if order.key_type is not KeyType.RSA:
+            return await self._ask(order)
+        await self._making_rsa.acquire()
+        making = asyncio.ensure_future(self._ask(order))
+        making.add_done_callback(self._made_rsa)
+        return await asyncio.shield(making)
+
+    def _made_rsa(self, making: asyncio.Future[bytes]) -> None:
+        self._making_rsa.release()
+        if not making.cancelled():
+            making.exception()  # or it would be logged as seen by nobody, where the caller has gone
 
     async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
         ready = [signer for signer in self._signers if not signer.retiring]
