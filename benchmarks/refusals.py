@@ -165,7 +165,7 @@ def _ask(gateway: Gateway, kinds: list[Kind], warm_up: Kind, calls: int, *, in_t
 
 
 def _call(connection: socket.socket, request: bytes) -> tuple[float, bytes]:
-    """The seconds until the answer was there, and the answer without its date."""
+    """The seconds until the answer was there, and the answer without its date and id."""
     started = time.perf_counter()
     connection.sendall(request)
     answer = connection.recv(65536)
@@ -174,7 +174,7 @@ def _call(connection: socket.socket, request: bytes) -> tuple[float, bytes]:
         assert more, "the gateway hung up"
         answer += more
     took = time.perf_counter() - started
-    return took, re.sub(rb"\r\nDate: [^\r]*", b"", answer)
+    return took, re.sub(rb"\r\n(Date|X-Request-Id): [^\r]*", b"", answer)
 
 
 def _whole(answer: bytes) -> bool:
