@@ -41,6 +41,11 @@ bench: .venv/dev ## Measure against the token's own speed and write docs/benchma
 	@softhsm/install.sh softhsm2 opensc wrk gcc libc6-dev
 	$(BIN)/python -m benchmarks.run --out docs/benchmarks.md $(ARGS)
 
+.PHONY: attacks
+attacks: .venv/dev ## Attack a gateway as someone hostile would and write the table of docs/security.md; ARGS="--only NAME,..."
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
+	$(BIN)/python -m tests.attacks.run --out docs/security.md $(ARGS)
+
 .PHONY: fuzz
 fuzz: .venv/fuzz ## Feed a million inputs to everything that reads bytes and write docs/fuzzing.md; ARGS="--target NAME --runs N"
 	$(BIN)/python -m tests.fuzz.run --out docs/fuzzing.md $(ARGS)

@@ -1,0 +1,1 @@
+"""Attacks on a gateway, as someone hostile would try them: each is to give nothing."""
