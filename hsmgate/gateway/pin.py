@@ -24,6 +24,9 @@ from hsmgate.secret import Secret
 COMMAND_SECONDS = 10.0
 """For a command to print the PIN and end."""
 
+BURIAL_SECONDS = 1.0
+"""For a killed command to be gone; something of another session may hold its output open for ever."""
+
 LARGEST_OUTPUT = 4096
 """Bytes that a command may print."""
 
@@ -102,7 +105,7 @@ async def _command(line: str, folder: Path) -> bytes:
     except BaseException as error:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # it, and what it started
-        await process.wait()
+        await _bury(process)
         if isinstance(error, TimeoutError):
             raise SignerStartError(f"it took longer than {COMMAND_SECONDS:g} s") from None
         raise
@@ -112,6 +115,15 @@ async def _command(line: str, folder: Path) -> bytes:
     if b"\n" in pin:
         raise TokenMisconfigured("it printed more than one line")
     return pin
+
+
+async def _bury(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a killed process. asyncio sees it only after all that it printed was read."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(BURIAL_SECONDS):
+            if process.stdout is not None:
+                await process.stdout.read()
+            await process.wait()
 
 
 async def _read(process: asyncio.subprocess.Process) -> bytes:
