@@ -6,6 +6,7 @@ It shows what the load generator can do, and what HTTP alone costs. Its settings
 """
 
 import asyncio
+import secrets
 import sys
 
 import uvloop
@@ -30,7 +31,8 @@ class _Answer:
 
     async def __call__(self, request: web.Request) -> web.Response:
         await request.read()
-        return web.Response(body=self._body, content_type="application/json")
+        headers = {"X-Request-Id": secrets.token_hex(8), "Server": "hsmgate"}  # as the gateway's answers have
+        return web.Response(body=self._body, content_type="application/json", headers=headers)
 
 
 async def serve(sizes: list[int]) -> None:
