@@ -3,6 +3,7 @@
 A new key is made on the first token of the config. A change goes to every token that has the key.
 """
 
+import contextlib
 import time
 import uuid
 
@@ -10,12 +11,15 @@ import msgspec
 from msgspec import structs
 
 from hsmgate.domain.model import KeyInfo, KeyNotes
-from hsmgate.errors import AmbiguousKey, BadItem, NotPermitted
+from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.keyring import check_name
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.sobjects import SobjectRequest, key_to_make
 from hsmgate.ipc.messages import Change, Manage
+
+LOOKS = 3
+"""How often the token's keys are read for a new key that is not among them."""
 
 MOST_NOTES = 16 * 1024
 """Bytes of a key's description and metadata: signers read those of all keys, and tell them in one message."""
@@ -97,7 +101,13 @@ class KeyManager:
             raise AmbiguousKey("name: there is a key of that name")
 
     async def _make(self, order: Manage, app: App) -> KeyInfo:
-        await self._signer.manage(self._signer.pools[0], order)
+        pool = self._signer.pools[0]
+        await self._signer.manage(pool, order)
+        for _ in range(LOOKS):
+            # Some tokens hide a new object from who reads while another one is written.
+            with contextlib.suppress(NoSuchKey):
+                return self._signer.keyring.by_kid(order.kid, app).info
+            await pool.orders.look()
         return self._signer.keyring.by_kid(order.kid, app).info
 
 

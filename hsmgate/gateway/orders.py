@@ -40,6 +40,10 @@ class Orders:
     async def manage(self, order: Manage) -> None:
         """Change the token's keys, and see the change before returning. Raises ItemError."""
         await self._make(order)
+        await self.look()
+
+    async def look(self) -> None:
+        """Have the keys read again, and wait for what comes of it."""
         seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         number = next(self._ids)
         self._looking[number] = seen
@@ -78,10 +82,7 @@ class Orders:
             making.exception()  # or it would be logged as seen by nobody, where the caller has gone
 
     async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
-        ready = [signer for signer in self._signers if not signer.retiring]
-        signer = min(ready, key=lambda signer: (signer.alone, len(signer.asked), signer.items_in_hand), default=None)
-        if signer is None:
-            raise NoSigner("no signer is ready")
+        signer = self._signer_for(order)
         asked = Asked(asyncio.get_running_loop().create_future())
         numbered = structs.replace(order, id=next(self._ids))
         signer.asked[numbered.id] = asked
@@ -90,3 +91,12 @@ class Orders:
         if isinstance(result, Failure):
             raise item_error(result)
         return result
+
+    def _signer_for(self, order: Generate | DeriveSecret | Manage) -> Signer:
+        """Keys are changed by one signer, the one that lists them: not all tokens bear two that write at a time."""
+        ready = [signer for signer in self._signers if not signer.retiring]
+        if not ready:
+            raise NoSigner("no signer is ready")
+        if isinstance(order, Manage):
+            return ready[0]
+        return min(ready, key=lambda signer: (signer.alone, len(signer.asked), signer.items_in_hand))

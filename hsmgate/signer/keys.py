@@ -3,7 +3,7 @@
 import ctypes
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asn1crypto.x509 import Certificate
@@ -11,11 +11,9 @@ from msgspec import structs
 
 from hsmgate.domain import cka
 from hsmgate.domain.asn1 import dsa_public_key, ec_public_key, ml_dsa_public_key, rsa_public_key
-from hsmgate.domain.ckr import Failure, classify
 from hsmgate.domain.curves import CURVES, find_curve
 from hsmgate.domain.mechanisms import ML_DSA_PARAMETER_SETS
 from hsmgate.domain.model import KeyInfo, KeyType
-from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.structs import ULONG
 
@@ -73,16 +71,9 @@ def describe_pair(session: Session, public_key: int, private_key: int) -> KeyInf
     return _key_info({**public, **attributes}, its_own, {}, "")
 
 
-def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> list[tuple[int, Attributes]]:
-    """The token objects of a class with those attributes, without what is deleted while we read."""
-    objects: list[tuple[int, Attributes]] = []
-    for handle in session.find({cka.CKA_CLASS: object_class, cka.CKA_TOKEN: True}):
-        try:
-            objects.append((handle, session.read(handle, types)))
-        except CryptokiError as error:
-            if classify(error.ckr) is not Failure.KEY_GONE:
-                raise
-    return objects
+def _read_all(session: Session, object_class: int, types: tuple[int, ...]) -> Sequence[tuple[int, Attributes]]:
+    """The token objects of a class with those attributes."""
+    return session.read_all({cka.CKA_CLASS: object_class, cka.CKA_TOKEN: True}, types)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,20 @@ What PKCS#11 has no attribute for is kept in a data object beside the key, so th
 CKA_APPLICATION "hsmgate" and the kid for a label.
 """
 
+import contextlib
+from collections.abc import Callable
+
 import msgspec
 
 from hsmgate.domain import cka
-from hsmgate.domain.ckr import ckr_name
+from hsmgate.domain.ckr import Failure, ckr_name, classify
 from hsmgate.domain.inline import parse_inline, public_attributes
-from hsmgate.domain.model import KeyNotes, KeyType
-from hsmgate.errors import BadItem, NoSuchKey, Unsupported
+from hsmgate.domain.model import KeyInfo, KeyNotes, KeyType
+from hsmgate.errors import BadItem, ItemError, Unsupported
 from hsmgate.ipc.messages import Change, Manage
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.generation import generate_ec, generate_ml_dsa, generate_rsa
-from hsmgate.signer.keys import KeyTable
-from hsmgate.signer.objects import refused
+from hsmgate.signer.objects import item_error, refused
 from hsmgate.signer.sessions import Session, Template
 
 APPLICATION = b"hsmgate"
@@ -30,40 +32,53 @@ _PRIVATE: Template = {
 _PUBLIC: Template = {cka.CKA_TOKEN: True, cka.CKA_VERIFY: True}
 
 
-def manage(session: Session, table: KeyTable, order: Manage) -> None:
-    """Make the change. Raises ItemError or CryptokiError."""
-    if order.change in (Change.UPDATE, Change.DESTROY) and order.key not in table.handles:
-        raise NoSuchKey
+FindKey = Callable[[bytes], tuple[KeyInfo, int]]
+"""The key of that ref and its handle, as `Token.find_key`."""
+
+
+def manage(session: Session, find_key: FindKey, order: Manage) -> None:
+    """Make the change. Raises ItemError, CryptokiError or TokenLost."""
     match order.change:
         case Change.GENERATE | Change.IMPORT:
             both: Template = {cka.CKA_ID: order.ckaid, cka.CKA_LABEL: (order.name or "").encode()}
             make = _generate if order.change is Change.GENERATE else _import
-            try:
-                private_key = make(session, order, both)
-            except CryptokiError as error:
-                raise refused("obj_type", error) from error
+            make(session, order, both)
             try:
                 _write_notes(session, order.kid, order.notes)
             except Unsupported:
                 if _matter(order.notes):
-                    for handle in _halves(session, private_key):
-                        session.destroy(handle)
+                    undo(session, order)
                     raise
         case Change.UPDATE:
+            handle = find_key(order.key)[1]
             if order.name is not None:
-                for handle in _halves(session, table.handles[order.key]):
-                    session.set(handle, {cka.CKA_LABEL: order.name.encode()})
+                for half in _halves(session, handle):
+                    session.set(half, {cka.CKA_LABEL: order.name.encode()})
             _write_notes(session, order.kid, order.notes)
         case Change.DESTROY:
-            for handle in (*_halves(session, table.handles[order.key]), *_notes_objects(session, order.kid)):
-                session.destroy(handle)
+            handle = find_key(order.key)[1]
+            for each in (*_halves(session, handle), *_notes_objects(session, order.kid)):
+                _destroy(session, each)
+
+
+def undo(session: Session, order: Manage) -> None:
+    """Remove what a failed change has made: it alone bears its CKA_ID. Raises CryptokiError."""
+    if order.change in (Change.GENERATE, Change.IMPORT):
+        made = session.find({cka.CKA_TOKEN: True, cka.CKA_ID: order.ckaid})
+        for handle in (*made, *_notes_objects(session, order.kid)):
+            _destroy(session, handle)
+
+
+def refusal(order: Manage, error: CryptokiError) -> ItemError:
+    """What the caller is told of a change that failed."""
+    return refused("obj_type", error) if order.change in (Change.GENERATE, Change.IMPORT) else item_error(error)
 
 
 def read_notes(session: Session) -> dict[str, KeyNotes]:
     """All notes on the token, by kid. What cannot be read is not ours, and counts for nothing. Raises CryptokiError."""
     notes: dict[str, KeyNotes] = {}
-    for handle in session.find({cka.CKA_CLASS: cka.CKO_DATA, cka.CKA_TOKEN: True, cka.CKA_APPLICATION: APPLICATION}):
-        attributes = session.read(handle, (cka.CKA_LABEL, cka.CKA_VALUE))
+    ours: Template = {cka.CKA_CLASS: cka.CKO_DATA, cka.CKA_TOKEN: True, cka.CKA_APPLICATION: APPLICATION}
+    for _, attributes in session.read_all(ours, (cka.CKA_LABEL, cka.CKA_VALUE)):
         try:
             kid = attributes.get(cka.CKA_LABEL, b"").decode()
             notes[kid] = _decoder.decode(attributes.get(cka.CKA_VALUE, b""))
@@ -89,15 +104,34 @@ def _write_notes(session: Session, kid: str, notes: KeyNotes) -> None:
         cka.CKA_LABEL: kid.encode(),
         cka.CKA_VALUE: msgspec.msgpack.encode(notes),
     }
+    _keep(session, template)
+    for handle in before:
+        _destroy(session, handle)
+
+
+def _keep(session: Session, template: Template) -> None:
+    """Create a data object; a token that refuses it twice takes none. Raises Unsupported or CryptokiError."""
+    with contextlib.suppress(CryptokiError):
+        session.create(template)
+        return
     try:
         session.create(template)
     except CryptokiError as error:
+        if classify(error.ckr) not in (Failure.REFUSED, Failure.UNSUPPORTED, Failure.POLICY):
+            raise
         text = (
             f"enabled, key_ops, custom_metadata, description: the token keeps no data objects ({ckr_name(error.ckr)})"
         )
         raise Unsupported(text) from error
-    for handle in before:
+
+
+def _destroy(session: Session, handle: int) -> None:
+    """See that there is no such object. Raises CryptokiError."""
+    try:
         session.destroy(handle)
+    except CryptokiError as error:
+        if classify(error.ckr) is not Failure.KEY_GONE:
+            raise
 
 
 def _matter(notes: KeyNotes) -> bool:
@@ -117,20 +151,19 @@ def _notes_objects(session: Session, kid: str) -> list[int]:
     )
 
 
-def _generate(session: Session, order: Manage, both: Template) -> int:
-    """The new private key's handle."""
+def _generate(session: Session, order: Manage, both: Template) -> None:
     public, private = {**both, **_PUBLIC}, {**both, **_PRIVATE}
     match order.key_type:
         case KeyType.RSA:
-            return generate_rsa(session, order.bits, public, private)[1]
+            generate_rsa(session, order.bits, public, private)
         case KeyType.ML_DSA:
-            return generate_ml_dsa(session, order.variant, public, private)[1]
+            generate_ml_dsa(session, order.variant, public, private)
         case _:
-            return generate_ec(session, order.variant, public, private)[1]
+            generate_ec(session, order.variant, public, private)
 
 
-def _import(session: Session, order: Manage, both: Template) -> int:
-    """The handle of the private key that was sent; the public key that belongs to it is made beside it."""
+def _import(session: Session, order: Manage, both: Template) -> None:
+    """Make the private key that was sent, and the public key that belongs to it."""
     try:
         key = parse_inline(order.key, order.obj_type)
     except BadItem as error:
@@ -138,13 +171,8 @@ def _import(session: Session, order: Manage, both: Template) -> int:
     except Unsupported as error:
         raise Unsupported(str(error).removeprefix("key.inline.")) from None
     public = public_attributes(key)
-    private = session.create({**both, **_PRIVATE, cka.CKA_CLASS: cka.CKO_PRIVATE_KEY, **key.attributes})
-    try:
-        session.create({**both, **_PUBLIC, cka.CKA_CLASS: cka.CKO_PUBLIC_KEY, **public})
-    except CryptokiError:
-        session.destroy(private)
-        raise
-    return private
+    session.create({**both, **_PRIVATE, cka.CKA_CLASS: cka.CKO_PRIVATE_KEY, **key.attributes})
+    session.create({**both, **_PUBLIC, cka.CKA_CLASS: cka.CKO_PUBLIC_KEY, **public})
 
 
 def _halves(session: Session, private_key: int) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hsmgate.domain import cka
 from hsmgate.domain.ckr import Failure, ckr_name, classify
-from hsmgate.errors import ItemError, NoSigner, TokenFailed, Unsupported
+from hsmgate.errors import ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.sessions import AttributeValue, Session, Template
 
@@ -37,3 +37,17 @@ def refused(member: str, error: CryptokiError) -> ItemError:
             return Unsupported(text)
         case _:
             return TokenFailed(text)
+
+
+def item_error(error: CryptokiError) -> ItemError:
+    """What a caller is told whose item or order the token failed on."""
+    name = ckr_name(error.ckr)
+    match classify(error.ckr):
+        case Failure.POLICY:
+            return NotPermitted(f"key: the token does not allow it ({name})")
+        case Failure.UNSUPPORTED | Failure.REFUSED:
+            return Unsupported(f"the token refuses this combination ({name})")
+        case Failure.BUSY:
+            return NoSigner(f"the token is busy ({name})")
+        case _:
+            return TokenFailed(f"the token failed ({name})")

@@ -7,7 +7,7 @@ from hsmgate.domain.mechanisms import plan
 from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.domain.plans import Plan
 from hsmgate.domain.verification import Verifier
-from hsmgate.errors import ItemError, NoSuchKey
+from hsmgate.errors import ItemError
 from hsmgate.ipc.messages import Operation, Source
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import create_inline, public_part
@@ -65,7 +65,7 @@ class Operations:
             return self._prepare_brought(session, operation)
         prepared = self._prepared.get(operation)
         if prepared is None:
-            key, handle = self._find(operation.key)
+            key, handle = self._token.find_key(operation.key)
             prepared = self._prepared[operation] = self._decide(operation, key, handle)
         self._last = operation, prepared
         return prepared
@@ -81,7 +81,7 @@ class Operations:
         """The operation's key, to verify with. Raises ItemError, CryptokiError or TokenLost."""
         match operation.source:
             case Source.TOKEN:
-                return self._find(operation.key)[0]
+                return self._token.find_key(operation.key)[0]
             case Source.INLINE:
                 return public_part(operation.key, operation.obj_type)
             case Source.TRANSIENT:
@@ -127,16 +127,6 @@ class Operations:
         allow = self._token.pin.allow if key.always_authenticate else None
         name, verifier = ckm_name(decided.mechanism), Verifier.of(key.public_key)
         return Prepared(decided, name, handle, ULONG(handle), Reference(packed), verifier, always, allow)
-
-    def _find(self, ref: bytes) -> tuple[KeyInfo, int]:
-        """A key on the token and its handle. Raises NoSuchKey or TokenLost."""
-        if ref not in self._token.keys.handles:
-            self._token.read_keys_if_old()
-        table = self._token.keys
-        handle = table.handles.get(ref)
-        if handle is None:
-            raise NoSuchKey
-        return table.keys[ref], handle
 
 
 def _destroy(session: Session, handle: int) -> bool:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Union
 
-from hsmgate.domain.ckr import CKR_OK
+from hsmgate.domain.ckr import CKR_OK, Failure, classify
 from hsmgate.signer.cryptoki import CryptokiError, Module
 from hsmgate.signer.structs import ULONG, Attribute, Mechanism, Reference, SessionInfo
 
@@ -163,13 +163,29 @@ class Session:
         self._module.check("C_FindObjectsInit", self.handle, attributes, len(attributes))
         found: dict[int, None] = {}  # some tokens give one object twice
         handles, count = (ULONG * _FOUND_AT_ONCE)(), ULONG()
-        while True:
-            self._module.check("C_FindObjects", self.handle, handles, _FOUND_AT_ONCE, ctypes.byref(count))
-            if not count.value:
-                break
-            found.update(dict.fromkeys(handles[: count.value]))
-        self._module.check("C_FindObjectsFinal", self.handle)
+        try:
+            while True:
+                self._module.check("C_FindObjects", self.handle, handles, _FOUND_AT_ONCE, ctypes.byref(count))
+                if not count.value:
+                    break
+                found.update(dict.fromkeys(handles[: count.value]))
+        finally:
+            self._module.call["C_FindObjectsFinal"](self.handle)
         return list(found)
+
+    def read_all(self, template: Template, types: tuple[int, ...]) -> list[tuple[int, dict[int, bytes]]]:
+        """The handles and attributes of all objects that match, without what is deleted while we read.
+
+        Raises CryptokiError.
+        """
+        objects: list[tuple[int, dict[int, bytes]]] = []
+        for handle in self.find(template):
+            try:
+                objects.append((handle, self.read(handle, types)))
+            except CryptokiError as error:
+                if classify(error.ckr) is not Failure.KEY_GONE:
+                    raise
+        return objects
 
     def create(self, template: Template) -> int:
         """The handle of a new object. Raises CryptokiError."""

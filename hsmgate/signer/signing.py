@@ -17,23 +17,19 @@ from hsmgate.domain.ckr import Failure as Class
 from hsmgate.domain.model import KeyInfo
 from hsmgate.domain.plans import Plan
 from hsmgate.domain.verification import plan_to_verify, verify_item
-from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, NotPermitted, TokenFailed, Unsupported
+from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner, TokenFailed
 from hsmgate.ipc.messages import (
     Action,
-    DeriveSecret,
     Distrust,
     Failure,
-    Generate,
-    Made,
-    Manage,
     Operation,
     Signed,
     Source,
 )
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.jobs import Piece
-from hsmgate.signer.management import manage
-from hsmgate.signer.objects import refused
+from hsmgate.signer.making import Maker
+from hsmgate.signer.objects import item_error, refused
 from hsmgate.signer.prepared import Operations, Prepared
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
@@ -71,6 +67,7 @@ class Signing:
         self._work = WorkSession(token)
         self._operations = Operations(token)
         self._verified_under: KeyInfo | None = None
+        self.make = Maker(token, self._work, self._replace_session).make
 
     def wait(self) -> None:
         """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
@@ -105,29 +102,6 @@ class Signing:
         if self._verified_under is None:
             return ""
         return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
-
-    def make(self, order: Generate | DeriveSecret | Manage) -> Made:
-        """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
-        try:
-            return Made(order.id, self._make(order))
-        except ItemError as error:
-            self._replace_session()
-            return Made(order.id, Failure(error.status, str(error)))
-        except CryptokiError as error:
-            if classify(error.ckr) in FATAL:
-                raise TokenLost(str(error)) from error
-            self._replace_session()
-            failed = _item_error(error)
-            return Made(order.id, Failure(failed.status, str(failed)))
-
-    def _make(self, order: Generate | DeriveSecret | Manage) -> bytes:
-        session = self._work.required()
-        if isinstance(order, Generate):
-            return self._token.transient.make(session, order)
-        if isinstance(order, Manage):
-            manage(session, self._token.keys, order)
-            return b""
-        return self._token.transient.derive(session, order.purpose, create=order.create)
 
     def _sign_in_a_row(self, piece: Piece, start: int) -> tuple[int, CryptokiError | None]:
         """Sign from the item at `start` on for as long as nothing special happens.
@@ -265,7 +239,7 @@ class Signing:
         if tries >= worth or (error.function == "C_Sign" and self._is_once(operation)):
             if error.function in _BRINGING:
                 raise refused(f"key.{operation.source}", error) from error
-            raise _item_error(error) from error
+            raise item_error(error) from error
         if failure is Class.BUSY:
             time.sleep(BUSY_PAUSE_SECONDS * 4 ** (tries - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
@@ -295,16 +269,3 @@ def _prepared_payloads(plan: Plan, payloads: list[bytes]) -> list[bytes]:
         for payload in payloads:
             ready.append(plan.prepare(payload))  # noqa: PERF401 - those before it count
     return ready
-
-
-def _item_error(error: CryptokiError) -> ItemError:
-    name = ckr_name(error.ckr)
-    match classify(error.ckr):
-        case Class.POLICY:
-            return NotPermitted(f"key: the token does not allow it ({name})")
-        case Class.UNSUPPORTED | Class.REFUSED:
-            return Unsupported(f"the token refuses this combination ({name})")
-        case Class.BUSY:
-            return NoSigner(f"the token is busy ({name})")
-        case _:
-            return TokenFailed(f"the token failed ({name})")

@@ -6,9 +6,10 @@ import time
 from msgspec import structs
 
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.domain.ckr import Failure, ckr_name, classify
+from hsmgate.domain.ckr import FATAL, Failure, ckr_name, classify
+from hsmgate.domain.model import KeyInfo
 from hsmgate.domain.uri import TokenInfo, TokenURI
-from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.errors import NoSuchKey, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import Keys, Open, Opened, SlotReport
 from hsmgate.signer.canary import Canary
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
@@ -20,7 +21,10 @@ from hsmgate.signer.sessions import Session
 from hsmgate.signer.transient import TransientKeys
 
 REFRESH_SHARE = 0.05
-"""The part of the time that may go into reading the keys again because some are missing or gone."""
+"""The part of the time that may go into reading the keys again because some are missing or gone, and in vain."""
+
+READ_AGAIN_SECONDS = (0.02, 0.2)
+"""After a failure to read the keys: others may have changed one between two calls."""
 
 CKF_USER_PIN_FINAL_TRY = 0x20000
 CKF_USER_PIN_LOCKED = 0x40000
@@ -65,6 +69,7 @@ class Token:
             self._refresh = threading.Lock()
             self.keys = KeyTable({}, {})
             self.generation = 0
+            self._found_last = True
             self.read_keys()
         except CryptokiError as error:
             raise SignerStartError(str(error)) from error
@@ -102,13 +107,30 @@ class Token:
         with self._refresh:
             return self._read_keys()
 
+    def find_key(self, ref: bytes) -> tuple[KeyInfo, int]:
+        """A key and its handle, read again where the table does not have it. Raises NoSuchKey or TokenLost.
+
+        Who asks has seen the key listed by another signer. It may be so new that this one does not know it, or gone;
+        for keys that are gone the token is not read time and again.
+        """
+        if ref not in self.keys.handles:
+            with self._refresh:
+                if ref not in self.keys.handles and (self._found_last or self._is_old()):
+                    self._read_keys_or_end()
+                    self._found_last = ref in self.keys.handles
+        table = self.keys
+        handle = table.handles.get(ref)
+        if handle is None:
+            raise NoSuchKey
+        return table.keys[ref], handle
+
     def read_keys_if_old(self) -> None:
         """Read the key table again, unless that was done just now. Raises TokenLost.
 
         It begins a new generation where handles have changed.
         """
         with self._refresh:
-            if time.monotonic() - self._read_at >= self._listed.seconds / REFRESH_SHARE:
+            if self._is_old():
                 self._read_keys_or_end()
 
     def distrust_handles(self, generation: int) -> None:
@@ -118,6 +140,9 @@ class Token:
                 self.keys = KeyTable({}, {})
                 self._read_keys_or_end()
 
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._read_at >= self._listed.seconds / REFRESH_SHARE
+
     def _read_keys_or_end(self) -> None:
         try:
             self._read_keys()
@@ -125,6 +150,16 @@ class Token:
             raise TokenLost(f"the keys cannot be read: {error}") from error
 
     def _read_keys(self) -> Keys:
+        for pause_seconds in READ_AGAIN_SECONDS:
+            try:
+                return self._read_keys_once()
+            except CryptokiError as error:
+                if classify(error.ckr) in FATAL:
+                    raise
+            time.sleep(pause_seconds)
+        return self._read_keys_once()
+
+    def _read_keys_once(self) -> Keys:
         """A lost login or token makes private keys invisible: what is read without them must not pass for a table."""
         started = time.monotonic()
         table = read_keys(self._login_session, self.info.serial)

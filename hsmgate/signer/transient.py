@@ -171,8 +171,8 @@ def _info(key: TransientKey) -> KeyInfo:
 
 def _find_secret_keys(session: Session, label: bytes) -> dict[bytes, int]:
     """The handles of the token's secret keys of that label, by CKA_ID."""
-    found = session.find({cka.CKA_CLASS: cka.CKO_SECRET_KEY, cka.CKA_TOKEN: True, cka.CKA_LABEL: label})
-    return {session.read(handle, (cka.CKA_ID,)).get(cka.CKA_ID, b""): handle for handle in found}
+    ours: Template = {cka.CKA_CLASS: cka.CKO_SECRET_KEY, cka.CKA_TOKEN: True, cka.CKA_LABEL: label}
+    return {its.get(cka.CKA_ID, b""): handle for handle, its in session.read_all(ours, (cka.CKA_ID,))}
 
 
 def _find_pairs(session: Session) -> dict[bytes, _Pair]:

@@ -1,5 +1,6 @@
 """Keys on the token: made, imported, changed and destroyed through the API."""
 
+import asyncio
 import base64
 import json
 import re
@@ -87,6 +88,20 @@ async def test_an_imported_key_is_the_key_that_was_sent(
     assert sobject["pub_key"] == b64(public)
     asked = DATA | {"key": {"kid": sobject["kid"]}}
     verify(key.public_key(), asked, base64.b64decode((await own_gateway.sign_one(asked))["body"]["signature"]))
+
+
+async def test_several_at_once_make_use_and_destroy_keys(own_gateway: Gateway) -> None:
+    async def once(number: int) -> list[int]:
+        wanted = {"name": f"together {number}", "obj_type": "EC", "elliptic_curve": "NistP256"}
+        made, sobject = await manage(own_gateway, "POST", "", wanted)
+        kid = sobject["kid"]
+        answer = await own_gateway.sign_one({"key": {"kid": kid}, "hash_alg": "SHA256", "data": b64(b"x")})
+        changed, _ = await manage(own_gateway, "PATCH", f"/{kid}", {"name": f"renamed {number}"})
+        gone, _ = await manage(own_gateway, "DELETE", f"/{kid}")
+        return [made, answer["status"], changed, gone]
+
+    done = [await asyncio.gather(*(once(4 * round_ + lane) for lane in range(4))) for round_ in range(6)]
+    assert done == [[[201, 200, 200, 204]] * 4] * 6
 
 
 async def test_changes_are_kept_on_the_token_and_seen_by_a_replica(own_demo: Demo, tmp_path: Path) -> None:
