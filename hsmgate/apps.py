@@ -20,7 +20,7 @@ from typing import Any, Self
 import tomlkit
 
 from hsmgate.config import App, Config
-from hsmgate.config_credentials import MOST_SECRETS
+from hsmgate.config.credentials import MOST_SECRETS
 from hsmgate.domain.api_keys import make_api_key
 from hsmgate.errors import AppError
 

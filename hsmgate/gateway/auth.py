@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hsmgate import config
-from hsmgate.config_credentials import MOST_SECRETS
+from hsmgate.config.credentials import MOST_SECRETS
 from hsmgate.domain.policy import Grant
 
 _NOBODY = bytes(32)
