@@ -63,6 +63,10 @@ format: .venv/dev ## Put the source into the one style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: dist
+dist: .venv/dev ## Build the wheel and the sdist in dist/
+	$(BIN)/python -m hatchling build --clean
+
 .PHONY: constraints
 constraints: ## Pin the newest versions of all dependencies
 	rm -rf .venv

@@ -1,0 +1,1 @@
+"""What is shipped: packages, image, chart."""

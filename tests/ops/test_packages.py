@@ -1,0 +1,103 @@
+"""The wheel and the sdist: what is in them, and that they install and run."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import hsmgate
+from tests.token_tool import Demo
+
+ROOT = Path(__file__).parents[2]
+DIST_INFO = f"hsmgate-{hsmgate.__version__}.dist-info"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built of a copy of the tree."""
+
+    wheel: Path
+    sdist: Path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("packages")
+    _build(ROOT, folder, "--target", "sdist", "--target", "wheel")
+    (wheel,) = folder.glob("*.whl")
+    (sdist,) = folder.glob("*.tar.gz")
+    return Built(wheel, sdist)
+
+
+def _build(source: Path, folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder), *arguments]
+    subprocess.run(command, cwd=source, env=_environment(), check=True, capture_output=True)
+
+
+def _environment() -> dict[str, str]:
+    """Without what would show a Python this tree."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
+    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hsmgate").rglob("*") if path.is_file()}
+    files = set(zipfile.ZipFile(built.wheel).namelist())
+    about = {name for name in files if name.startswith(f"{DIST_INFO}/")}
+    assert files - about == {name for name in package if "__pycache__" not in name}
+    assert f"{DIST_INFO}/licenses/LICENSE" in about
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no clone")
+def test_the_sdist_has_what_the_clone_has(built: Built) -> None:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    there = {name for name in listed.split("\0") if name and (ROOT / name).exists()}
+    with tarfile.open(built.sdist) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+    assert files == there | {"PKG-INFO"}
+
+
+def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    _build(source, tmp_path / "dist", "--target", "wheel")
+    (wheel,) = (tmp_path / "dist").iterdir()
+    assert wheel.read_bytes() == built.wheel.read_bytes()
+
+
+def test_the_wheel_installs_and_runs(built: Built, demo: Demo, tmp_path: Path) -> None:
+    hsmgate_command = _install(built.wheel, tmp_path / "venv")
+
+    def run(*arguments: str) -> str:
+        command = [str(hsmgate_command), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=_environment(), check=True, capture_output=True, text=True
+        ).stdout
+
+    assert run("--version") == f"hsmgate {hsmgate.__version__}\n"
+    shutil.copytree(demo.folder / "tokens", tmp_path / "demo" / "tokens")
+    shutil.copy(demo.folder / "pin", tmp_path / "demo" / "pin")
+    assert "a demo is ready" in run("init", "demo")
+    assert "was seen to do" in run("check", "--config", "demo/hsmgate.toml")
+
+
+def _install(wheel: Path, folder: Path) -> Path:
+    """The `hsmgate` of a new environment, which has the wheel itself and what it depends on from this one."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = str(folder / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(pip, env=_environment(), check=True)
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    where = [python, "-c", "import hsmgate; print(hsmgate.__file__)"]
+    found = subprocess.run(where, cwd=folder, env=_environment(), check=True, capture_output=True, text=True).stdout
+    assert Path(found.strip()).is_relative_to(site_packages)
+    return folder / "bin" / "hsmgate"
