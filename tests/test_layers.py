@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "signer",
         "gateway",
         "provision",
+        "cli",
         "__init__",
     },
 }

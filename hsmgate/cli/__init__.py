@@ -1,0 +1,38 @@
+"""The `hsmgate` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import hsmgate
+from hsmgate import tracebacks
+from hsmgate.cli import app, audit, serving
+from hsmgate.confinement import leave_no_core
+from hsmgate.errors import ConfigError, HsmgateError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    leave_no_core()
+    tracebacks.configure()
+    try:
+        code: int = options.run(options)
+        return code
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"hsmgate: {problem}", file=sys.stderr)
+    except HsmgateError as error:
+        print(f"hsmgate: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hsmgate", description=hsmgate.__doc__)
+    parser.add_argument("--version", action="version", version=f"hsmgate {hsmgate.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (serving, app, audit):
+        group.add(commands)
+    return parser

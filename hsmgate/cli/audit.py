@@ -1,0 +1,27 @@
+"""`hsmgate audit`: the files of audit logs."""
+
+import argparse
+from pathlib import Path
+
+from hsmgate.cli.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    text = "look after audit logs"
+    audit = commands.add_parser("audit", help=text, description=text)
+    audit_commands = audit.add_subparsers(required=True, metavar="COMMAND")
+
+    text = "find what was changed, removed, moved or cut off in audit logs; exit 0 only if all is well"
+    verify = audit_commands.add_parser("verify", help=text, description=text)
+    verify.add_argument("files", metavar="FILE", type=Path, nargs="+", help="all files of the chains, in any order")
+    verify.add_argument(
+        "--key", metavar="PEM", type=Path, action="append", default=[], help="a public key to verify signed heads under"
+    )
+    verify.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from hsmgate.gateway.audit.verify import verify
+
+    return 0 if verify(options.files, options.key) else 1

@@ -1,0 +1,50 @@
+"""`hsmgate init`, `serve` and `check`."""
+
+import argparse
+from pathlib import Path
+
+from hsmgate.cli.parts import Commands, add_config, run
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    text = "make a demo in DIR: a SoftHSM token, keys, an app; what exists is kept"
+    init = commands.add_parser("init", help=text, description=text)
+    init.add_argument("directory", metavar="DIR", type=Path)
+    init.set_defaults(run=_init)
+
+    text = "serve until SIGTERM or SIGINT; SIGHUP loads the config anew"
+    serve = commands.add_parser("serve", help=text, description=text)
+    add_config(serve)
+    serve.add_argument("--listen", metavar="HOST:PORT", help="instead of the config's server.listen")
+    serve.set_defaults(run=_serve)
+
+    text = "open every token and print what is there; exit 0 only if it could serve"
+    check = commands.add_parser("check", help=text, description=text)
+    add_config(check)
+    check.set_defaults(run=_check)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from hsmgate.provision.demo import make_demo
+
+    make_demo(options.directory)
+    print(f"a demo is ready; serve it with: hsmgate serve --config {options.directory / 'hsmgate.toml'}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from hsmgate.config import Config, check_listen
+    from hsmgate.gateway.server import serve
+
+    config = Config.load(options.config)
+    listen = config.server.listen if options.listen is None else check_listen(options.listen)
+    run(serve(config, listen))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hsmgate.config import Config
+    from hsmgate.gateway.check import check
+
+    return 0 if run(check(Config.load(options.config))) else 1
