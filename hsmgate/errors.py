@@ -9,6 +9,10 @@
      │   └─ TokenMisconfigured  the config names a module or token that cannot be right
      ├─ FrameError              the two ends of a signer's socket disagree: a bug
      ├─ AuditError              an audit log, or the key to verify it with, could not be read
+     ├─ CommandError            a command could not do what it was asked to
+     │   └─ UsageError          its options, or the environment, do not go together
+     ├─ ClientError             a gateway could not be asked
+     │   └─ Refused             it refused a call; `status` is the call's HTTP status
      └─ ItemError               one batch item failed; `status` is the item's HTTP status
          ├─ BadItem        400  the item is wrong in itself
          ├─ NotPermitted   403  the key or the app does not allow the operation
@@ -65,6 +69,26 @@ class FrameError(HsmgateError):
 
 class AuditError(HsmgateError):
     """An audit log, or the key to verify it with, could not be read."""
+
+
+class CommandError(HsmgateError):
+    """A command could not do what it was asked to; the text says why."""
+
+
+class UsageError(CommandError):
+    """What was asked does not go together, or something to go by is missing."""
+
+
+class ClientError(HsmgateError):
+    """A gateway could not be asked: it cannot be reached, is not trusted, or is no hsmgate."""
+
+
+class Refused(ClientError):
+    """A gateway refused a call. The text is its own."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{text} (HTTP {status})")
+        self.status = status
 
 
 class ItemError(HsmgateError):

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "signer": {"errors", "confinement", "tracebacks", "domain", "ipc", "signer"},
     "gateway": {"errors", "secret", "domain", "ipc", "config", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
+    "client": {"errors", "secret", "domain", "client"},
     "cli": {
         "errors",
         "confinement",
@@ -39,6 +40,8 @@ MAY_IMPORT = {
         "signer",
         "gateway",
         "provision",
+        "client",
+        "secret",
         "cli",
         "__init__",
     },

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import hsmgate
 from hsmgate import tracebacks
-from hsmgate.cli import app, audit, serving
+from hsmgate.cli import app, audit, files, keys, serving
 from hsmgate.confinement import leave_no_core
-from hsmgate.errors import ConfigError, HsmgateError
+from hsmgate.errors import ConfigError, HsmgateError, UsageError
+
+INTERRUPTED = 130
+"""The exit code of what SIGINT ended, as shells have it: 128 and the signal's number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage."""
+    """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
     leave_no_core()
     tracebacks.configure()
@@ -24,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"hsmgate: {problem}", file=sys.stderr)
     except HsmgateError as error:
         print(f"hsmgate: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        pass
+        return INTERRUPTED
     return 1
 
 
@@ -33,6 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hsmgate", description=hsmgate.__doc__)
     parser.add_argument("--version", action="version", version=f"hsmgate {hsmgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (serving, app, audit):
+    for group in (serving, app, audit, keys, files):
         group.add(commands)
     return parser

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from hsmgate.cli.parts import Commands, add_config
+from hsmgate.cli.parts import Commands, add_config, printable
 
 
 def add(commands: Commands) -> None:
@@ -90,10 +90,5 @@ def _list(options: argparse.Namespace) -> int:
         }
         credentials = ", ".join(f"{what}: {len(values)}" for what, values in counts.items() if values)
         may = f"{' '.join(app.operations)} with {' '.join(app.keys)}"
-        print(app.id, _printable(app.name), credentials, _printable(may), sep="\t")
+        print(app.id, printable(app.name), credentials, printable(may), sep="\t")
     return 0
-
-
-def _printable(text: str) -> str:
-    """As it is, or with escapes where it would not stay on its line."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -17,7 +17,7 @@ from hsmgate.domain.inline.pkcs8 import DSA, EC, RSA, Malformed, PrivateKey, oid
 from hsmgate.domain.inline.rsa import parse_rsa
 from hsmgate.errors import BadItem, Unsupported
 
-__all__ = ["MAX_BYTES", "InlineKey", "parse_inline", "public_attributes"]
+__all__ = ["MAX_BYTES", "InlineKey", "parse_inline", "public_attributes", "type_of"]
 
 MAX_BYTES = 16 * 1024
 
@@ -47,7 +47,23 @@ def parse_inline(value: bytes, obj_type: str) -> InlineKey:
         raise BadItem(f"key.inline.value: it {error}") from None
 
 
+def type_of(value: bytes) -> str:
+    """The `obj_type` of a private key, by what is around it: whether it is sound is not looked at. Raises BadItem."""
+    try:
+        return _PARSERS[_unwrap(value).algorithm][0]
+    except Malformed as error:
+        raise BadItem(f"it {error}") from None
+
+
 def _parse(value: bytes, wanted: str) -> InlineKey:
+    private = _unwrap(value)
+    belongs_to, parse = _PARSERS[private.algorithm]
+    require(belongs_to == wanted, f"holds a key of type {belongs_to}, but key.inline.obj_type says {wanted}")
+    return parse(private)
+
+
+def _unwrap(value: bytes) -> PrivateKey:
+    """The key, of an algorithm that there is a parser for."""
     require(bool(value), "is empty")
     require(len(value) <= MAX_BYTES, f"is longer than {MAX_BYTES} bytes")
     require(not value.lstrip().startswith(b"-----BEGIN"), "is PEM; it must be the base64 of DER")
@@ -55,9 +71,7 @@ def _parse(value: bytes, wanted: str) -> InlineKey:
     require(private.algorithm not in _XDH, "holds an X25519 or X448 key, which cannot sign")
     known = private.algorithm in _PARSERS
     require(known, "holds a key of another algorithm than RSA, EC, Ed25519, Ed448, DSA and ML-DSA")
-    belongs_to, parse = _PARSERS[private.algorithm]
-    require(belongs_to == wanted, f"holds a key of type {belongs_to}, but key.inline.obj_type says {wanted}")
-    return parse(private)
+    return private
 
 
 # --- Types
