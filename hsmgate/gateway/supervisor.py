@@ -139,11 +139,14 @@ class Supervisor:
         """Wait for the end of a signer, and see that another follows."""
         emptied = asyncio.ensure_future(signer.emptied.wait())
         ended = asyncio.ensure_future(signer.process.ended())
-        await asyncio.wait((emptied, ended), return_when=asyncio.FIRST_COMPLETED)
-        if emptied.done():
-            await signer.process.stop()
-        emptied.cancel()
-        how = await ended
+        try:
+            await asyncio.wait((emptied, ended), return_when=asyncio.FIRST_COMPLETED)
+            if emptied.done():
+                await signer.process.stop()
+            how = await ended
+        finally:
+            emptied.cancel()
+            ended.cancel()
         orphans = self.pool.leave(signer)
         if signer.retiring and not orphans:
             log.info("token %s: signer %d has retired", self.token.name, signer.process.pid)
