@@ -161,6 +161,8 @@ def _leave(code: int) -> None:
 if __name__ == "__main__":
     try:
         _code = main(int(sys.argv[1]), int(sys.argv[2]))
+    except ConnectionError:
+        _code = EXIT_GATEWAY_GONE
     except (FrameError, OSError) as _error:
         log.critical("gives up: %s", _error)
         _code = EXIT_BUG
