@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "gateway": {"errors", "secret", "domain", "ipc", "config", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
     "client": {"errors", "secret", "domain", "client"},
+    "bench": {"errors", "domain", "ipc", "config", "gateway", "bench"},
     "cli": {
         "errors",
         "confinement",
@@ -41,6 +42,7 @@ MAY_IMPORT = {
         "gateway",
         "provision",
         "client",
+        "bench",
         "secret",
         "cli",
         "__init__",

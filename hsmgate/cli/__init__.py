@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import hsmgate
 from hsmgate import tracebacks
-from hsmgate.cli import app, audit, files, keys, serving
+from hsmgate.cli import app, audit, bench, files, keys, serving
 from hsmgate.confinement import leave_no_core
 from hsmgate.errors import ConfigError, HsmgateError, UsageError
 
@@ -37,6 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hsmgate", description=hsmgate.__doc__)
     parser.add_argument("--version", action="version", version=f"hsmgate {hsmgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (serving, app, audit, keys, files):
+    for group in (serving, app, audit, keys, files, bench):
         group.add(commands)
     return parser

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hsmgate.cli.gateway import add_gateway, open_client
 from hsmgate.cli.outcomes import SignOutcomes, VerifyOutcomes
-from hsmgate.cli.parts import Commands, run
+from hsmgate.cli.parts import Commands, hash_name, run
 from hsmgate.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _signature(options: argparse.Namespace, name: str) -> bytes | None:
 def _hash(text: str) -> str:
     from hsmgate.client.items import HASHES
 
-    name = text.upper().replace("SHA-", "SHA").replace("SHA3-", "SHA3_").replace("-", "_")
+    name = hash_name(text)
     if name not in HASHES:
         raise argparse.ArgumentTypeError(f"one of {', '.join(HASHES)}")
     return name

@@ -32,6 +32,11 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(main)
 
 
+def hash_name(text: str) -> str:
+    """A hash as the API writes it, of the ways that people do: SHA256, sha-256, SHA3-384."""
+    return text.upper().replace("SHA-", "SHA").replace("-", "_")
+
+
 def say(text: str) -> None:
     """Print a line, or lines. Raises CommandError where they cannot be written."""
     try:

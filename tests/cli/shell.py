@@ -15,11 +15,15 @@ _FORKS.set_forkserver_preload(
     [
         "aiohttp",
         "asn1crypto.pem",
+        "hsmgate.bench.run",
         "hsmgate.cli",
+        "hsmgate.client.batches",
+        "hsmgate.client.items",
         "hsmgate.client.keys",
         "hsmgate.client.private_keys",
         "hsmgate.config",
         "tests.cli.shell",
+        "tqdm",
         "uvloop",
     ]
 )
