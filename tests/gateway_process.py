@@ -95,6 +95,7 @@ async def serving(config: Path, api_key: str, log: Path) -> AsyncIterator[Gatewa
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with client.get(f"{gateway.url}/metrics", timeout=aiohttp.ClientTimeout(2)) as response:
                         NOTES.sight("/metrics", await response.read())
+                await client.close()  # idle connections are given seconds before they are hung up on
                 await gateway.stop()
 
 

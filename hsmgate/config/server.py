@@ -46,8 +46,8 @@ class Server(Section):
     answer to be taken: who is slower is cut off"""
 
     drain_timeout: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] = 30.0
-    """seconds that SIGTERM and SIGINT give to what is in flight; connections end with their next answer, then the exit
-    code is 0"""
+    """seconds that SIGTERM and SIGINT give to what is in flight; connections end with their next answer, which says
+    `Connection: close`, those without a request after 3 seconds; then the exit code is 0"""
 
     max_waiting: Annotated[int, Field(ge=1)] = 20_000
     """items that may wait for a signer, over all requests; what is beyond is a 503 for its item, at once, with

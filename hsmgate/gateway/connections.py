@@ -24,7 +24,8 @@ class Connections:
         self._seen: dict[web.RequestHandler, _Seen] = {}
         self._spoke: set[object] = set()
         self._active = 0
-        self._draining: asyncio.Event | None = None
+        self._answered = asyncio.Event()
+        self._ending = False
 
     def begin(self, request: web.Request) -> None:
         """A request's head has come."""
@@ -34,17 +35,21 @@ class Connections:
     def end(self, response: web.StreamResponse | None) -> None:
         """Its answer is ready, or there is none."""
         self._active -= 1
-        if self._draining is not None:
+        if self._ending:
             if response is not None:
                 response.force_close()
             if not self._active:
-                self._draining.set()
+                self._answered.set()
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Wait until all requests that have come are answered; connections end with their next answer."""
-        self._draining = asyncio.Event()
+    def end_with_answers(self) -> None:
+        """From now on each connection ends with its next answer."""
+        self._ending = True
+
+    async def answered(self, timeout_seconds: float) -> None:
+        """Wait until all requests that have come are answered."""
+        self._answered.clear()
         if self._active:
-            await asyncio.wait((asyncio.ensure_future(self._draining.wait()),), timeout=timeout_seconds)
+            await asyncio.wait((asyncio.ensure_future(self._answered.wait()),), timeout=timeout_seconds)
 
     async def watch(self, server: web.Server) -> None:
         """Cut off the slow, for ever."""

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+import socket
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from hsmgate.config import Config
-from hsmgate.errors import ConfigError
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
+from hsmgate.gateway.door import Door
 from hsmgate.gateway.malformed import quote_nothing
-from hsmgate.gateway.preflight import check_socket
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.signing import BatchSigner
@@ -22,6 +23,9 @@ KEEPALIVE_SECONDS = 120.0
 
 LINGER_SECONDS = 2.0
 """For who is still sending when it has its answer, to see it before the connection ends."""
+
+IDLE_SECONDS = 3.0
+"""That a connection without a request is kept when the door is closed: its client may just be sending one."""
 
 LAST_SECONDS = 1.0
 """For what is still in flight when the time to drain is up: its errors are sent, the rest is cut off."""
@@ -44,35 +48,53 @@ class Listener:
             handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
         self._watches: list[asyncio.Task[None]] = []
+        self._door: Door | None = None
 
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
         return [self._app[CALLERS].party]
 
-    async def open(self, listen: str, tls: Tls | None) -> str:
-        """Listen. Returns the address as a URL, or the socket's path. Raises ConfigError."""
+    async def open(self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None) -> str:
+        """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError."""
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
         quote_nothing()
         await self._runner.setup()
-        address = await _listen(self._runner, listen, tls)
-        if self._runner.server is not None:
-            self._watches.append(asyncio.create_task(self._connections.watch(self._runner.server)))
+        assert self._runner.server is not None  # noqa: S101 - it was just set up
+        context = tls.context if tls else None
+        if inherited:
+            self._door = await Door.inherit(self._runner.server, inherited, context)
+        else:
+            self._door = await Door.open(self._runner.server, listen, context)
+        self._watches.append(asyncio.create_task(self._connections.watch(self._runner.server)))
         if tls is not None:
             self._watches.append(asyncio.create_task(tls.watch()))
-        return address
+        return " ".join(self._door.addresses)
 
     async def drain(self) -> None:
-        """Let nobody in any more, and answer who is in."""
-        await asyncio.gather(*(site.stop() for site in self._runner.sites))
-        await self._connections.drain(self._drain_timeout)
+        """Let nobody in any more, and answer who is in.
+
+        Every connection ends with its next answer, which says so. One that has nothing to answer gets the chance to
+        send another request before it is hung up on: a client cannot know that the one it sends then is too late.
+        """
+        if self._door is None or self._runner.server is None:
+            return
+        self._door.close()
+        self._connections.end_with_answers()
+        idle_seconds = min(IDLE_SECONDS, self._drain_timeout)
+        if not await self._door.emptied(idle_seconds):
+            self._runner.server.pre_shutdown()
+            await self._connections.answered(self._drain_timeout - idle_seconds)
         self._signer.stop()
-        await self._connections.drain(LAST_SECONDS)
+        await self._connections.answered(LAST_SECONDS)
 
     async def close(self) -> None:
         """Hang up."""
         for watch in self._watches:
             watch.cancel()
+        if self._door is not None:
+            self._door.close()
+            self._door.forget()
         await self._runner.cleanup()
 
 
@@ -80,24 +102,3 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     """What a caller sent stays out of the log: aiohttp's traceback of a malformed request quotes its headers."""
     record.exc_info = None
     return True
-
-
-async def _listen(runner: web.AppRunner, listen: str, tls: Tls | None) -> str:
-    """Start to listen. Returns the address as a URL, or the socket's path."""
-    context = tls.context if tls else None
-    site: web.BaseSite
-    if listen.startswith("unix:"):
-        path = listen.removeprefix("unix:")
-        check_socket(path)
-        site = web.UnixSite(runner, path, ssl_context=context)
-    else:
-        host, _, port = listen.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=context)
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConfigError([f"cannot listen on {listen}: {error.strerror or error}"]) from None
-    if listen.startswith("unix:"):
-        return listen
-    host, port = runner.addresses[0][:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

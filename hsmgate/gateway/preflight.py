@@ -4,7 +4,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hsmgate.config import Config
@@ -29,13 +29,27 @@ async def check_address(config: Config, listen: str) -> None:
         ) from None
     # A name may have several addresses, and all of them are listened on.
     if not all(_is_loopback(str(address[0])) for *_, address in found):
-        raise ConfigError(
-            [
-                f"cannot listen on {listen}: plain http, which API keys travel in, is for loopback and unix sockets. "
-                "Set tls_certificate and tls_key in [server] of the config or, where others see to TLS, "
-                'plain_http = "anywhere"'
-            ]
-        )
+        raise ConfigError([_others_listen_in(listen)])
+
+
+def check_inherited(config: Config, sockets: Sequence[socket.socket]) -> None:
+    """The same of sockets that were handed over. Raises ConfigError."""
+    if config.server.tls_certificate is not None or config.server.plain_http == "anywhere":
+        return
+    names = [inherited.getsockname()[:2] for inherited in sockets if inherited.family != socket.AF_UNIX]
+    problems = [
+        _others_listen_in(f"{host}:{port}, which was handed over") for host, port in names if not _is_loopback(host)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _others_listen_in(listen: str) -> str:
+    return (
+        f"cannot listen on {listen}: plain http, which API keys travel in, is for loopback and unix sockets. "
+        "Set tls_certificate and tls_key in [server] of the config or, where others see to TLS, "
+        'plain_http = "anywhere"'
+    )
 
 
 def _is_loopback(text: str) -> bool:

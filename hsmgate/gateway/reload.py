@@ -46,10 +46,12 @@ class _New:
 class Reloader:
     """Tells the parties when the config's file has changed. What none of them goes by needs a restart, and is named."""
 
-    def __init__(self, config: Config, parties: Sequence[Party]) -> None:
+    def __init__(self, config: Config, parties: Sequence[Party], on_done: Callable[[], None] = lambda: None) -> None:
+        """on_done: called when a load that was asked for is over, whether or not it was taken over."""
         self._started = config
         self._config = config
         self._parties = parties
+        self._on_done = on_done
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
@@ -66,6 +68,8 @@ class Reloader:
             if asked or (now == before and now != taken):
                 taken = now
                 await self._load(asked=asked)
+            if asked:
+                self._on_done()
             before = now
 
     async def _pause(self) -> bool:

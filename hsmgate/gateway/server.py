@@ -13,8 +13,9 @@ from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.audit.opening import audit_log
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pin import take_variables
-from hsmgate.gateway.preflight import check_address, exposed_files
+from hsmgate.gateway.preflight import check_address, check_inherited, exposed_files
 from hsmgate.gateway.reload import Reloader
+from hsmgate.gateway.service_manager import ServiceManager, take_sockets
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
 from hsmgate.gateway.tls import Tls
@@ -28,10 +29,15 @@ COLLECT_AFTER_OBJECTS = 20_000
 async def serve(config: Config, listen: str) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is answered first. SIGHUP loads the config anew.
 
-    Prints one line with the address once it can sign. Raises SignerStartError or ConfigError where it cannot start.
+    Prints one line with the address once it can sign. Sockets that a service manager hands over go before `listen`.
+    Raises SignerStartError or ConfigError where it cannot start.
     """
     take_variables(token.pin_source for token in config.token)
-    await check_address(config, listen)
+    manager, inherited = ServiceManager.take(), take_sockets()
+    if inherited:
+        check_inherited(config, inherited)
+    else:
+        await check_address(config, listen)
     tls = Tls.of(config)
     for warning in exposed_files(config):
         log.warning("%s", warning)
@@ -43,23 +49,30 @@ async def serve(config: Config, listen: str) -> None:
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
         listener = Listener(config, signer, audit)
-        reloader = Reloader(config, listener.parties)
-        watching: asyncio.Task[None] | None = None
+        reloader = Reloader(config, listener.parties, manager.ready)
+        watches: list[asyncio.Task[None]] = []
         try:
-            address = await listener.open(listen, tls)
+            address = await listener.open(listen, inherited, tls)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
-            loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-            watching = asyncio.create_task(reloader.watch())
+            loop.add_signal_handler(signal.SIGHUP, _reload, reloader, manager)
+            watches += [asyncio.create_task(reloader.watch()), asyncio.create_task(manager.reassure())]
             print(f"hsmgate serves on {address}", flush=True)
+            manager.ready()
             _spare_the_collector()
             await stop.wait()
+            manager.stopping()
             await listener.drain()
         finally:
-            if watching is not None:
-                watching.cancel()
+            for watch in watches:
+                watch.cancel()
             await listener.close()
+
+
+def _reload(reloader: Reloader, manager: ServiceManager) -> None:
+    manager.reloading()
+    reloader.ask()
 
 
 def _spare_the_collector() -> None:

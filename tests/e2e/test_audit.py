@@ -124,6 +124,7 @@ async def test_what_was_done_is_on_record_and_no_secret_is(own_demo: Demo, tmp_p
         good, said = judge(files(folder))
         assert good, said
         assert "is being written" in said
+        await gateway.client.close()
         assert await gateway.stop() == 0
 
     batch, right, wrong, *many = records(folder, "batch")
@@ -232,7 +233,9 @@ async def test_kill_9_and_two_gateways_in_one_folder(own_demo: Demo, tmp_path: P
         two = [audited(own_demo, folder, name=name) for name in ("one", "two")]
         gateways = await asyncio.gather(*(stack.enter_async_context(context) for context in two))
         await asyncio.gather(*(gateway.sign([ITEM] * 10) for gateway in gateways for _ in range(10)))
-        assert [await gateway.stop() for gateway in gateways] == [0, 0]
+        for gateway in gateways:
+            await gateway.client.close()
+            assert await gateway.stop() == 0
     assert len(files(folder)) == 3
     good, said = judge(files(folder))
     assert good, said

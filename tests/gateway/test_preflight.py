@@ -8,7 +8,7 @@ import pytest
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
-from hsmgate.gateway.preflight import check_address, check_socket, exposed_files
+from hsmgate.gateway.preflight import check_address, check_inherited, check_socket, exposed_files
 
 
 def config_with(folder: Path, server: str = "", pin_source: str = "file:pin") -> Config:
@@ -34,6 +34,19 @@ async def test_plain_http_elsewhere_wants_a_certificate_or_the_word(tmp_path: Pa
         assert word in str(caught.value)
     await check_address(config_with(tmp_path, 'plain_http = "anywhere"'), listen)
     await check_address(config_with(tmp_path, 'tls_certificate = "c"\ntls_key = "k"'), listen)
+
+
+def test_plain_http_is_no_different_on_a_socket_that_was_handed_over(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as near,
+        socket.create_server(("0.0.0.0", 0)) as far,
+        socket.socket(socket.AF_UNIX) as unix,
+    ):
+        check_inherited(config_with(tmp_path), [near, unix])
+        with pytest.raises(ConfigError, match=r"^cannot listen on 0\.0\.0\.0:\d+, which was handed over: plain http"):
+            check_inherited(config_with(tmp_path), [near, far])
+        check_inherited(config_with(tmp_path, 'plain_http = "anywhere"'), [far])
+        check_inherited(config_with(tmp_path, 'tls_certificate = "c"\ntls_key = "k"'), [far])
 
 
 async def test_a_name_must_stand_for_loopback_addresses_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
