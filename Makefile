@@ -46,6 +46,11 @@ attacks: .venv/dev ## Attack a gateway as someone hostile would and write the ta
 	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
 	$(BIN)/python -m tests.attacks.run --out docs/security.md $(ARGS)
 
+.PHONY: cluster
+cluster: .venv/dev ## Kill and upgrade two gateways in turn behind a real HAProxy, under load
+	@softhsm/install.sh softhsm2 opensc haproxy
+	$(BIN)/python -m tests.cluster.run
+
 .PHONY: fuzz
 fuzz: .venv/fuzz ## Feed a million inputs to everything that reads bytes and write docs/fuzzing.md; ARGS="--target NAME --runs N"
 	$(BIN)/python -m tests.fuzz.run --out docs/fuzzing.md $(ARGS)

@@ -18,14 +18,15 @@ ITEM = {"key": {"name": "p256"}, "hash_alg": "SHA256", "data": b64(b"x")}
 class Tally:
     """What became of the calls.
 
-    failed: by kind of error, those that were not answered with a signature; nothing is tried again.
+    failed: by kind of error, those that were not answered with a signature.
+    recovered: of these, the calls that had one when their caller tried again, once.
     connections: that were opened.
     """
 
     signed: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    recovered: int = 0
     connections: int = 0
-    pause_seconds: float = 0.0
 
     async def reach(self, more: int) -> None:
         """Wait until so many more calls have been answered."""
@@ -58,14 +59,22 @@ async def _call(url: str, api_key: str, pause: float, tally: Tally, done: asynci
     headers = {"Authorization": f"Basic {api_key}"}
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, trace_configs=[trace]) as client:
+        url = f"{url}/crypto/v1/sign"
         while not done.is_set():
-            try:
-                async with client.post(f"{url}/crypto/v1/sign", json=ITEM) as response:
-                    await response.read()
-                    if response.status == 200:
-                        tally.signed += 1
-                    else:
-                        tally.failed[f"status {response.status}"] += 1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                tally.failed[type(error).__name__] += 1
+            error = await _sign(client, url)
+            if error is not None:
+                tally.failed[error] += 1
+                if await _sign(client, url) is None:
+                    tally.recovered += 1
+            tally.signed += error is None
             await asyncio.sleep(pause)
+
+
+async def _sign(client: aiohttp.ClientSession, url: str) -> str | None:
+    """What went wrong with one call, if anything did."""
+    try:
+        async with client.post(url, json=ITEM) as response:
+            await response.read()
+            return None if response.status == 200 else f"status {response.status}"
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return type(error).__name__
