@@ -8,14 +8,22 @@ import hsmgate
 from hsmgate import tracebacks
 from hsmgate.cli import app, audit, bench, files, keys, serving
 from hsmgate.confinement import leave_no_core
-from hsmgate.errors import ConfigError, HsmgateError, UsageError
+from hsmgate.errors import ConfigError, HsmgateError, PinRefused, UsageError
+
+PIN_REFUSED = 3
+"""The exit code by which a service manager knows that another start would bring the token nearer to locking itself."""
 
 INTERRUPTED = 130
 """The exit code of what SIGINT ended, as shells have it: 128 and the signal's number."""
 
+_CODES = {UsageError: 2, PinRefused: PIN_REFUSED}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
+    """Run a command.
+
+    Returns the exit code: 0 done, 1 could not, 2 wrong usage, 3 a token refused its PIN, 130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     leave_no_core()
     tracebacks.configure()
@@ -27,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"hsmgate: {problem}", file=sys.stderr)
     except HsmgateError as error:
         print(f"hsmgate: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        return _CODES.get(type(error), 1)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from hsmgate.cli import PIN_REFUSED
 from tests.certificates import make_certificates
 from tests.gateway_process import HSMGATE, b64, serving
 from tests.secrets_scan import NOTES
@@ -95,7 +96,7 @@ def test_a_token_that_cannot_be_opened_is_one_clear_line(
     (own_demo.folder / "wrong-pin").write_text("314159265\n")
     (own_demo.folder / "wrong-pin").chmod(0o600)
     done = run(command, "--config", edited(own_demo, (old, new)))
-    assert done.returncode == 1
+    assert done.returncode == (PIN_REFUSED if (command, said) == ("serve", "refused the PIN") else 1)
     (line,) = (done.stdout + done.stderr).splitlines()
     assert said in line
     assert "demo" in line
@@ -145,7 +146,7 @@ def test_a_wrong_pin_is_tried_exactly_once(own_demo: Demo, tmp_path: Path) -> No
             f'env = {{ PKCS11SPY = "/usr/lib/softhsm/libsofthsm2.so", PKCS11SPY_OUTPUT = "{calls}", ',
         ),
     )
-    assert run("serve", "--config", config).returncode == 1
+    assert run("serve", "--config", config).returncode == PIN_REFUSED
     assert calls.read_text().count("C_Login\n") == 1
 
 
