@@ -1,8 +1,13 @@
-"""Tracebacks that say where and what kind, and quote no values: an error's own text may hold what was being signed."""
+"""Logs, for people or in JSON, with tracebacks that say where and what kind.
 
+They quote no values: an error's own text may hold what was being signed.
+"""
+
+import json
 import logging
 import sys
 import threading
+import time
 import traceback
 from types import TracebackType
 from typing import Any
@@ -12,12 +17,43 @@ log = logging.getLogger(__name__)
 _Info = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
+HUMAN, JSON = "human", "json"
+"""A log's formats."""
+
+
 class Formatter(logging.Formatter):
-    """A log's format, with such tracebacks."""
+    """Lines for people, with such tracebacks. Several processes share a log, so each line has its process."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s")
 
     def formatException(self, ei: _Info) -> str:  # noqa: N802 - logging's name
         """Where, and what kind."""
         return describe(ei[1]) if ei[1] is not None else ""
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object for each line: what every line has, and the fields that its record has besides."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": utc(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = describe(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False)
+
+
+def utc(seconds: float) -> str:
+    """A time since 1970 as RFC 3339 has it, in UTC, to the millisecond."""
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
 
 
 def describe(error: BaseException) -> str:
@@ -25,11 +61,14 @@ def describe(error: BaseException) -> str:
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Log to standard error, and send there what nobody caught, wherever in the process."""
+def configure(log_format: str = HUMAN) -> None:
+    """Log to standard error, and send there what nobody caught, wherever in the process. Once more changes the format.
+
+    log_format: HUMAN or JSON.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=level)
+    handler.setFormatter(JsonFormatter() if log_format == JSON else Formatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     sys.excepthook = lambda kind, error, trace: _log(error)
     threading.excepthook = lambda args: _log(args.exc_value)
     sys.unraisablehook = lambda args: _log(args.exc_value)

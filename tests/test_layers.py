@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "config": {"errors", "domain", "config"},
     "apps": {"errors", "domain", "config"},
     "signer": {"errors", "confinement", "tracebacks", "domain", "ipc", "signer"},
-    "gateway": {"errors", "secret", "domain", "ipc", "config", "gateway", "__init__"},
+    "gateway": {"errors", "secret", "tracebacks", "domain", "ipc", "config", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
     "client": {"errors", "secret", "domain", "client"},
     "bench": {"errors", "domain", "ipc", "config", "gateway", "bench"},

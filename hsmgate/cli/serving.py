@@ -35,9 +35,11 @@ def _init(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from hsmgate.config import Config, check_listen
+    from hsmgate.gateway import logs
     from hsmgate.gateway.server import serve
 
     config = Config.load(options.config)
+    logs.configure(config.server.log_format, config.server.log_level)
     listen = config.server.listen if options.listen is None else check_listen(options.listen)
     run(serve(config, listen))
     return 0

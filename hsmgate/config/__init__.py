@@ -8,7 +8,7 @@ from hsmgate.config.callers import App, JwtAlgorithm, JwtProvider, Operation
 from hsmgate.config.file import Config, check_listen
 from hsmgate.config.server import Server
 from hsmgate.config.token import Token
-from hsmgate.config.words import Verification
+from hsmgate.config.words import LogLevel, Verification
 
 __all__ = [
     "App",
@@ -16,6 +16,7 @@ __all__ = [
     "Config",
     "JwtAlgorithm",
     "JwtProvider",
+    "LogLevel",
     "Operation",
     "Server",
     "Token",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hsmgate.config.words import MIB, Listen, Seconds, Section, Size, Text, Verification
+from hsmgate.config.words import MIB, Listen, LogLevel, Seconds, Section, Size, Text, Verification
 
 LARGEST_BODY = 32 * MIB
 
@@ -58,6 +58,12 @@ class Server(Section):
     handle was found, or `"always"` all. A token that renumbers its handles without closing a session could otherwise
     sign with another key of the same type, other than RSA, until the next refusal: choose `"always"` where that can
     be"""
+
+    log_format: Literal["human", "json"] = "human"
+    """of the log on standard error: `"human"` or `"json"`, see [monitoring](monitoring.md)"""
+
+    log_level: LogLevel = "info"
+    """from which level on: `"debug"`, `"info"`, `"warning"` or `"error"`. Every call is a line at `"info"`"""
 
     strict_listing: bool = False
     """list only keys that strict old clients can decode (RSA, EC on the NIST and secp…k1 curves, Ed25519): one that

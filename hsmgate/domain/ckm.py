@@ -65,6 +65,10 @@ _NAMES = {
 }
 
 
+CKM_NAMES = frozenset(_NAMES.values())
+"""Every name that there is here."""
+
+
 def ckm_name(number: int) -> str:
     """The CKM_… name of a mechanism that is here by it, else the number."""
     return _NAMES.get(number, f"CKM 0x{number:08X}")

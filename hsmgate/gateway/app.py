@@ -1,6 +1,8 @@
 """The aiohttp application: routes, and what every call has in common."""
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import HttpVersion11, web
@@ -8,10 +10,25 @@ from aiohttp import HttpVersion11, web
 from hsmgate.config import Config
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
+from hsmgate.gateway.calls import CALLS, Calls
 from hsmgate.gateway.connections import CONNECTIONS, Connections
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.management import KeyManager
-from hsmgate.gateway.requests import HEADER, note_id
-from hsmgate.gateway.routes import auditing, credentials, description, digest, keys, pubkey, session, sign, system
+from hsmgate.gateway.metrics import Metrics
+from hsmgate.gateway.readiness import Readiness
+from hsmgate.gateway.requests import HEADER, REQUEST_ID, note_id
+from hsmgate.gateway.routes import (
+    auditing,
+    credentials,
+    description,
+    digest,
+    keys,
+    monitoring,
+    pubkey,
+    session,
+    sign,
+    system,
+)
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 
@@ -27,6 +44,7 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
     app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
     app.cleanup_ctx.append(_callers)
     app[CONNECTIONS] = Connections(config.server.request_timeout)
+    app[CALLS] = Calls()
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
     app[pubkey.PUBLISHED] = pubkey.everyone(config.server.published_keys)
@@ -34,12 +52,16 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
     app[keys.MANAGER] = KeyManager(signer)
     if audit is not None:
         app[auditing.AUDIT] = audit
+    app[monitoring.READINESS] = Readiness(signer, app[CONNECTIONS], audit)
+    app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit)
+    app.cleanup_ctx.append(_monitored)
     app[sign.MAX_ITEMS] = config.server.max_items
-    for part in (sign, keys, pubkey, digest, session, system, description):
+    for part in (sign, keys, pubkey, digest, session, system, monitoring, description):
         routes = (
             web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES
         )
         app.add_routes([*routes])
+    app[CALLS].know(app.router.routes())
     return app
 
 
@@ -59,9 +81,17 @@ async def _callers(app: web.Application) -> AsyncIterator[None]:
     app[credentials.CALLERS].stop()
 
 
+async def _monitored(app: web.Application) -> AsyncIterator[None]:
+    keeping = asyncio.create_task(app[monitoring.METRICS].keep())
+    yield
+    keeping.cancel()
+    app[CALLS].log.flush()
+
+
 @web.middleware
 async def _each_call(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the call its id, count it while it lasts, and answer what goes wrong in plain text."""
+    """Give the call its id, count it while it lasts and when it is done, and answer what goes wrong in plain text."""
+    begun = time.monotonic()
     connections = request.app[CONNECTIONS]
     connections.begin(request)
     request_id = note_id(request)
@@ -76,6 +106,7 @@ async def _each_call(request: web.Request, handler: Handler) -> web.StreamRespon
         raise
     finally:
         connections.end(response)
+        request.app[CALLS].note(request, response, begun)
 
 
 def _put_headers(response: web.StreamResponse, request_id: str) -> None:
@@ -96,5 +127,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             where = where.tb_next
         place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
         # Where, but not what: an error's own text may quote the request.
-        log.error("%s %s failed: %s at %s", request.method, request.path, type(error).__name__, place)
+        call = request[REQUEST_ID]
+        log.error("request %s failed: %s at %s", call, type(error).__name__, place, extra=fields(request=call))
         return web.Response(status=500, text="internal error")

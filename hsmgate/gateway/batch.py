@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from hsmgate.domain.capabilities import INLINE_KINDS
+from hsmgate.domain.model import KeyType
 from hsmgate.errors import ItemError
 from hsmgate.ipc.messages import Action, Failure, Operation, Source
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 Result = bytes | bool | Failure
 """A signature, or whether one verified, or why there is neither."""
+
+
+GONE = 499
+"""The status of an item whose caller went away before there was a result. It may have been signed; nobody has it."""
 
 
 def failure(error: ItemError) -> Failure:
@@ -33,30 +38,40 @@ class Batch:
 
     kids: of the items' keys; None for a key that the caller brought, and until an item's key is found.
     begun, deadline: when it came and when the time is up, by CLOCK_MONOTONIC.
+    arrivals: of what was put: which places, when, and the mechanism and the key type of it.
+    repeated: whether something came for a filled place.
     """
 
-    __slots__ = ("_arrivals", "_done", "_left", "_results", "begun", "deadline", "kids", "over")
+    __slots__ = ("_done", "_left", "_results", "action", "arrivals", "begun", "deadline", "kids", "over", "repeated")
 
-    def __init__(self, size: int, timeout_seconds: float) -> None:
+    def __init__(self, size: int, timeout_seconds: float, action: Action = Action.SIGN) -> None:
         self.kids: list[str | None] = [None] * size
+        self.action = action
+        self.arrivals: list[tuple[Sequence[int], float, str, str]] = []
         self._results: list[Result | None] = [None] * size
-        self._arrivals: list[tuple[Sequence[int], float, str]] = []
         self._left = size
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.begun = time.monotonic()
         self.deadline = self.begun + timeout_seconds
         self.over = False
+        self.repeated = False
 
-    def put(self, indexes: Sequence[int], results: Iterable[Result], mechanism: str = "") -> None:
-        """Fill places. mechanism: the PKCS#11 name of what was planned for them, empty where nothing was."""
+    def put(self, indexes: Sequence[int], results: Iterable[Result], mechanism: str = "", key_type: str = "") -> None:
+        """Fill places.
+
+        mechanism: the PKCS#11 name of what was planned for them, empty where nothing was.
+        key_type: of their key, empty where there is none.
+        """
         if self.over:
             return
-        self._arrivals.append((indexes, time.monotonic(), mechanism))
+        self.arrivals.append((indexes, time.monotonic(), mechanism, key_type))
         places = self._results
         for index, result in zip(indexes, results, strict=True):
             if places[index] is None:
                 places[index] = result
                 self._left -= 1
+            else:
+                self.repeated = True
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
@@ -83,7 +98,7 @@ class Batch:
         histories: list[tuple[str | None, float]] = [(None, _milliseconds(self.begun, time.monotonic()))] * len(
             self.kids
         )
-        for indexes, at, mechanism in reversed(self._arrivals):  # what came first counts
+        for indexes, at, mechanism, _ in reversed(self.arrivals):  # what came first counts
             history = mechanism or None, _milliseconds(self.begun, at)
             for index in indexes:
                 histories[index] = history
@@ -101,16 +116,23 @@ class Work:
     places: every token that could do it, with what it is called there; empty where there is but one.
     once: the key is used up by signing, so nothing that may have been signed is signed again.
     cost_key: what operations of about the same cost share: a key, or the kind and size of one that a caller brought.
+    key_type: of the key, as far as the gateway knows it.
     """
 
-    __slots__ = ("cost_key", "once", "operation", "places")
+    __slots__ = ("cost_key", "key_type", "once", "operation", "places")
 
     def __init__(
-        self, operation: Operation, places: "Sequence[tuple[TokenPool, Work]]" = (), *, once: bool = False
+        self,
+        operation: Operation,
+        places: "Sequence[tuple[TokenPool, Work]]" = (),
+        *,
+        once: bool = False,
+        key_type: KeyType = KeyType.OTHER,
     ) -> None:
         self.operation = operation
         self.places = places
         self.once = once
+        self.key_type = key_type
         self.cost_key = _cost_key(operation)
 
 
@@ -159,7 +181,7 @@ class Run:
 
     def fail(self, reason: Failure) -> None:
         """Put the same failure in every place."""
-        self.batch.put(self.indexes, [reason] * len(self))
+        self.batch.put(self.indexes, [reason] * len(self), key_type=self.work.key_type)
 
 
 def _milliseconds(since: float, until: float) -> float:

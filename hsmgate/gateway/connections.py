@@ -41,6 +41,11 @@ class Connections:
             if not self._active:
                 self._answered.set()
 
+    @property
+    def draining(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._ending
+
     def end_with_answers(self) -> None:
         """From now on each connection ends with its next answer."""
         self._ending = True

@@ -1,7 +1,7 @@
 """Which keys there are, on which tokens, and which of them a descriptor means."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hsmgate.domain.model import KeyInfo
@@ -101,6 +101,15 @@ class Keyring:
         for name, sobjects in self._by_name.items():
             if len(sobjects) > 1:
                 yield f"{len(sobjects)} keys are named '{name}': they are used by kid only"
+
+    def spared(self, failing: Collection[TokenPool]) -> frozenset[TokenPool]:
+        """Those of the failing tokens that have keys, all of which are also on tokens that do not fail."""
+        missed: set[TokenPool] = set()
+        for sobject in self._by_kid.values():
+            homes = {route.pool for route in sobject.routes}
+            if homes.issubset(failing):
+                missed |= homes
+        return frozenset(pool for pool in failing if self._told.get(pool) and pool not in missed)
 
     def _rebuild(self) -> None:
         self.version += 1

@@ -14,7 +14,7 @@ from hsmgate.gateway.operations import (
     open_operation,
     operation,
 )
-from hsmgate.gateway.schemas import BASE64, UUID, array, ref, schemas
+from hsmgate.gateway.schemas import BASE64, TEXT, UUID, array, ref, schemas
 
 _CALLER = (401, 500, 503)
 _BODY = (400, *_CALLER, 408, 413)
@@ -58,6 +58,11 @@ def openapi() -> dict[str, Any]:
             },
         },
     }
+
+
+def _plain(text: str) -> dict[str, Any]:
+    """A good answer in plain text."""
+    return {"200": {"description": text, "content": {"text/plain": {"schema": TEXT}}}}
 
 
 def _paths() -> dict[str, Any]:
@@ -178,6 +183,17 @@ def _paths() -> dict[str, Any]:
         },
         "/sys/v1/version": {
             "get": open_operation("version", "What this is", answer(200, "The version.", ref("Version"))),
+        },
+        "/livez": {
+            "get": open_operation("live", "Whether the gateway lives", _plain("It does.")),
+        },
+        "/readyz": {
+            "get": open_operation(
+                "ready", "Whether every token that is needed has signed lately", _plain("All have."), (503,)
+            ),
+        },
+        "/metrics": {
+            "get": open_operation("metrics", "Metrics for Prometheus", _plain("In its text format.")),
         },
         "/openapi.json": {
             "get": open_operation("openapi", "This document", answer(200, "The document.", {"type": "object"})),

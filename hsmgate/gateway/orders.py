@@ -1,4 +1,4 @@
-"""What is asked of a token besides signing: a new transient key, a secret, a change of its keys."""
+"""What is asked of a token besides signing: a new transient key, a secret, a change of its keys, a canary."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from hsmgate.errors import NoSigner
 from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import item_error
 from hsmgate.gateway.signers import Asked, Signer
-from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Keys, ListKeys, Manage
+from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Keys, ListKeys, Manage, Order, Prove
 
 SEEN_WITHIN_SECONDS = 10.0
 """For how long a change waits to be read back."""
@@ -36,6 +36,10 @@ class Orders:
     async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
         """32 secret bytes, the same for everyone who has the token. Raises ItemError."""
         return await self._ask(DeriveSecret(0, purpose, create))
+
+    async def prove(self) -> None:
+        """See the token sign, with a key of no worth. Raises ItemError where it does not."""
+        await self._ask(Prove(0))
 
     async def manage(self, order: Manage) -> None:
         """Change the token's keys, and see the change before returning. Raises ItemError."""
@@ -81,10 +85,12 @@ class Orders:
         if not making.cancelled():
             making.exception()  # or it would be logged as seen by nobody, where the caller has gone
 
-    async def _ask(self, order: Generate | DeriveSecret | Manage) -> bytes:
+    async def _ask(self, order: Order) -> bytes:
         signer = self._signer_for(order)
         asked = Asked(asyncio.get_running_loop().create_future())
         numbered = structs.replace(order, id=next(self._ids))
+        if isinstance(order, Prove):
+            signer.note_brought(1)
         signer.asked[numbered.id] = asked
         signer.process.send(numbered)
         result = await asked.answer
@@ -92,7 +98,7 @@ class Orders:
             raise item_error(result)
         return result
 
-    def _signer_for(self, order: Generate | DeriveSecret | Manage) -> Signer:
+    def _signer_for(self, order: Order) -> Signer:
         """Keys are changed by one signer, the one that lists them: not all tokens bear two that write at a time."""
         ready = [signer for signer in self._signers if not signer.retiring]
         if not ready:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hsmgate.errors import FrameError, ItemError, NoSigner, NoSuchKey, TokenFailed
 from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import Result, Run, Work, failure
+from hsmgate.gateway.figures import End, TokenFigures
 from hsmgate.gateway.orders import Orders
 from hsmgate.gateway.queue import Costs, Lane, WaitingItems
 from hsmgate.gateway.signer_process import SignerProcess
@@ -47,6 +48,7 @@ class TokenPool:
     fault: why the token gets no new signer until an operator has put it right, None as long as it does.
     abilities: what can be asked of it.
     orders: what is asked of it besides signing.
+    figures: what is counted of it.
     """
 
     def __init__(self, name: str, sessions: int, on_keys: Callable[["TokenPool", Keys], None]) -> None:
@@ -54,6 +56,7 @@ class TokenPool:
         self.signers: list[Signer] = []
         self.fault: str | None = None
         self.abilities = Abilities()
+        self.figures = TokenFigures()
         self._sessions = sessions
         self._on_keys = on_keys
         self._costs = Costs()
@@ -71,8 +74,12 @@ class TokenPool:
 
     def burden(self) -> tuple[bool, float]:
         """What to compare tokens by that could do the same: the least is the best to ask."""
-        in_hand = sum(signer.items_in_hand for signer in self.signers)
-        return not self.signers, (self.waiting + in_hand) / max(1, self.parallel)
+        return not self.signers, (self.waiting + self.in_flight) / max(1, self.parallel)
+
+    @property
+    def in_flight(self) -> int:
+        """How many items signers hold."""
+        return sum(signer.items_in_hand for signer in self.signers)
 
     @property
     def parallel(self) -> int:
@@ -113,6 +120,7 @@ class TokenPool:
         process.listen(lambda message: self._receive(signer, message))
         self.signers.append(signer)
         self.fault = None
+        self.figures.signed()  # its canary, or the proof of what the token can do
         self.abilities.capabilities = process.opened.capabilities
         self._take_keys(process.opened.keys)
         self._dispatch()
@@ -179,13 +187,16 @@ class TokenPool:
             log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, signer.process.pid)
             if message is not None:
                 signer.in_flight[answer.id] = message
-            signer.process.kill()
+            signer.kill(End.PROTOCOL)
             return
         signer.alone = False
         signer.answered = True
         signer.mark_started()
+        self.figures.in_signer.add(time.monotonic() - message.sent, sum(map(len, message.runs)))
         told = zip(message.runs, answer.results, answer.seconds, answer.mechanisms, strict=False)
         for run, results, seconds, mechanism in told:
+            if bytes in map(type, results):
+                self.figures.signed()
             self._settle(run, results, mechanism)
             self._costs.learn(run.work, seconds / len(run))
 
@@ -195,9 +206,9 @@ class TokenPool:
             for item, result in zip(run.singles(), results, strict=True):
                 item.second = True
                 if not _is_token_failure(result) or self._hand_over([item]):
-                    item.batch.put(item.indexes, (result,), mechanism)
+                    item.batch.put(item.indexes, (result,), mechanism, item.work.key_type)
         else:
-            run.batch.put(run.indexes, results, mechanism)
+            run.batch.put(run.indexes, results, mechanism, run.work.key_type)
 
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""
@@ -211,7 +222,7 @@ class TokenPool:
                 self._distrusted[item.work.operation.key] = time.monotonic() + DISTRUST_SECONDS
                 log.error("token %s: signatures do not verify under their key; it is left alone for a while", self.name)
         signer.distrusted = True
-        signer.process.kill()
+        signer.kill(End.DISTRUSTED)
 
     def distrusts(self, work: Work) -> bool:
         """Whether the key is to be left alone for now."""
@@ -293,7 +304,10 @@ class TokenPool:
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")))
             return
         expected = sum(len(run) * self._costs.of(run.work) for run in runs)
-        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions), express)
+        now = time.monotonic()
+        for run in runs:
+            self.figures.waited.add(now - run.batch.begun, len(run))
+        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions), express, now)
         signer.alone = alone
         signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
         signer.mark_started()

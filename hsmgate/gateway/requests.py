@@ -1,14 +1,22 @@
-"""The id of a request: the caller's own where it is fit for a log, else one of ours."""
+"""What is known of a request: its id (the caller's own where it is fit for a log), who calls, how many items."""
 
 import re
 import secrets
 
 from aiohttp import web
 
+from hsmgate.gateway.auth import App
+
 HEADER = "X-Request-Id"
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request keeps its id."""
+
+CALLER = web.RequestKey("caller", App)
+"""The app that calls, once that is known."""
+
+ITEMS = web.RequestKey("items", int)
+"""How many items the call has, where it has any."""
 
 _FIT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 

@@ -14,6 +14,7 @@ from typing import Self, cast
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.gateway import logs
 from hsmgate.gateway.pin_file import PinFile
 from hsmgate.ipc.frames import FrameReader, frame
 from hsmgate.ipc.messages import (
@@ -127,6 +128,11 @@ class SignerProcess:
         await self._link.lost
         return await _end(self._process, self._link)
 
+    @property
+    def exit_code(self) -> int:
+        """How it ended, as `subprocess` has it, once that is known."""
+        return self._process.returncode or 0
+
     async def stop(self) -> None:
         """Hang up, which makes it exit, and wait for that."""
         await _end(self._process, self._link)
@@ -138,7 +144,7 @@ async def _spawn(token: config.Token, folder: Path, pin_file: int) -> tuple[asyn
     environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "hsmgate.signer", str(theirs.fileno()), str(pin_file)),
+            *(sys.executable, "-P", "-m", "hsmgate.signer", str(theirs.fileno()), str(pin_file), logs.log_format()),
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,  # modules print; our standard output is for one line
             pass_fds=(theirs.fileno(), pin_file),

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from hsmgate.gateway.batch import Run
+from hsmgate.gateway.figures import End
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.ipc.messages import Failure
 
@@ -21,12 +22,13 @@ class Message:
 
     expected_seconds: for all its items on all the sessions.
     express: whether it goes before those that are not.
-    started: when a session can have begun with it, by the signer's order of work.
+    sent: when it was sent. started: when a session can have begun with it, by the signer's order of work.
     """
 
     runs: list[Run]
     expected_seconds: float
     express: bool
+    sent: float
     started: float | None = None
 
 
@@ -51,6 +53,7 @@ class Signer:
     retiring: it gets nothing any more.
     distrusted: it gave a wrong signature, so its end is nobody else's fault.
     answered: it has answered a message since it began.
+    killed_for: why the gateway has killed it, None where it has not.
     listing_since: when it was asked for the keys, if it has not answered yet.
     emptied: set when it was to retire and holds nothing any more.
     """
@@ -63,6 +66,7 @@ class Signer:
     retiring: bool = False
     distrusted: bool = False
     answered: bool = False
+    killed_for: End | None = None
     last_made: float = 0.0
     listing_since: float | None = None
     listing_seconds: float = 0.0
@@ -75,6 +79,11 @@ class Signer:
         asked = self.asked.pop(number, None)
         if asked is not None:
             asked.give(result)
+
+    def kill(self, reason: End) -> None:
+        """End it, wherever it is."""
+        self.killed_for = reason
+        self.process.kill()
 
     def note_listing(self) -> None:
         """It was asked for the keys."""

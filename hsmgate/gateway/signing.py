@@ -7,16 +7,20 @@ from hsmgate import config
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Result, Run, Work, failure
+from hsmgate.gateway.figures import ItemFigures
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.quotas import Quotas
 from hsmgate.gateway.targets import Target, Targets, check_may
 from hsmgate.gateway.wire import SignItem, VerifyItem
-from hsmgate.ipc.messages import Generate, Manage
+from hsmgate.ipc.messages import Action, Generate, Manage
 
 
 class BatchSigner:
-    """Signs and verifies batches with the keys of a keyring, through their pools."""
+    """Signs and verifies batches with the keys of a keyring, through their pools.
+
+    figures: what is counted of them.
+    """
 
     def __init__(self, keyring: Keyring, pools: Sequence[TokenPool], server: config.Server) -> None:
         self._keyring = keyring
@@ -26,6 +30,7 @@ class BatchSigner:
         self._server = server
         self._open: set[Batch] = set()
         self._stopping = False
+        self.figures = ItemFigures()
 
     @property
     def pools(self) -> Sequence[TokenPool]:
@@ -41,9 +46,9 @@ class BatchSigner:
         """Whether something could be signed now."""
         return any(pool.signers for pool in self._pools)
 
-    def batch(self, size: int) -> Batch:
+    def batch(self, size: int, action: Action = Action.SIGN) -> Batch:
         """A place for the results of so many items. Its time runs."""
-        return Batch(size, self._server.request_timeout)
+        return Batch(size, self._server.request_timeout, action)
 
     def reserve(self, kid: str, app: App) -> None:
         """From now on nobody but that app signs with the key, or changes it."""
@@ -95,9 +100,14 @@ class BatchSigner:
             pool.submit(pool_runs.values())
         self._open.add(batch)
         try:
-            return await batch.wait(lambda: self._late(runs))
+            results = await batch.wait(lambda: self._late(runs))
+        except asyncio.CancelledError:
+            self.figures.note(batch, batch.so_far())
+            raise
         finally:
             self._open.discard(batch)
+        self.figures.note(batch, results)
+        return results
 
     def stop(self) -> None:
         """Answer what is still open, with an error where there is no result yet."""

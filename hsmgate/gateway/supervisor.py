@@ -7,12 +7,16 @@ import asyncio
 import contextlib
 import logging
 import random
+import signal
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from hsmgate import config
-from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.errors import ItemError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.gateway.figures import End, StartFault
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.pin import again_seconds, read_pin
 from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.pool import TokenPool
@@ -33,6 +37,27 @@ KEYS_SHARE = 0.05
 """The part of one session's time that reading keys may take; where it takes longer it is done less often."""
 
 WATCH_SECONDS = 0.25
+
+PROVE_AFTER_SECONDS = 10.0
+"""A token that has made no signature for so long, since nobody asked or none came of it, is asked for a canary."""
+
+PROVE_SECONDS = 1.0
+
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+_EXITS = {4: End.TOKEN_LOST, 5: End.BUG, 6: End.DISTRUSTED}
+"""The signer's own exit codes (`hsmgate.signer.__main__`)."""
+
+_WHY = {
+    End.HUNG: "it hung in a call",
+    End.CRASHED: "it crashed",
+    End.KILLED: "somebody killed it",
+    End.TOKEN_LOST: "the token, or its login, was gone or could not sign",
+    End.DISTRUSTED: "a signature did not verify",
+    End.PROTOCOL: "it answered what it was not asked",
+    End.BUG: "a bug",
+    End.EXITED: "it left by itself",
+    End.WORN: "it was worn",
+}
 
 
 class Backoff:
@@ -72,6 +97,7 @@ class Supervisor:
         self._short = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys_took_seconds = 0.0
+        self._down_since: float | None = None
 
     async def start(self) -> None:
         """Start the first signer and return when it is ready; the others follow by themselves.
@@ -84,7 +110,9 @@ class Supervisor:
     def start_later(self) -> None:
         """Bring the signers up without waiting for the first."""
         self._short.set()
-        for work in (self._grow(), self._watch(), self._list_keys()):
+        if not self.pool.signers:
+            self._down_since = time.monotonic()
+        for work in (self._grow(), self._watch(), self._list_keys(), self._prove()):
             self._do(work)
 
     async def stop(self) -> None:
@@ -108,14 +136,22 @@ class Supervisor:
                 self._short.clear()
                 await self._short.wait()
             await asyncio.sleep(self._pause_seconds)
+            self.pool.figures.starting = 1
             try:
                 process = await self._start_one()
             except (SignerStartError, OSError) as error:
+                self.pool.figures.failed_starts[StartFault.OTHER] += 1
                 self._pause_seconds = self._backoff.next_seconds()
-                log.warning("token %s: no signer: %s; next try in %.1f s", name, error, self._pause_seconds)
+                log.warning(
+                    "token %s: a signer did not start: %s; next try in %.1f s",
+                    *(name, error, self._pause_seconds),
+                    extra=fields(token=name),
+                )
             else:
                 self._pause_seconds = 0.0
                 self._join(process)
+            finally:
+                self.pool.figures.starting = 0
 
     async def _start_one(self) -> SignerProcess:
         """Start a signer, with a PIN that was not refused. Raises SignerStartError or OSError."""
@@ -126,13 +162,20 @@ class Supervisor:
                 able = self.pool.abilities.capabilities
                 return await SignerProcess.start(self.token, self._folder, pin, self._pin_file, able)
             except PinRefused as error:
-                log.error("token %s: %s. It is not tried again before pin_source holds another", name, error)
+                self.pool.figures.failed_starts[StartFault.PIN] += 1
+                text = "token %s: %s. It is not tried again before pin_source holds another"
+                log.error(text, name, error, extra=fields(token=name))
                 self.pool.give_up(f"token {name}: the PIN was refused")
                 await self._other_pin(pin)
 
     def _join(self, process: SignerProcess) -> None:
+        name = self.token.name
         signer = self.pool.join(process)
-        log.info("token %s: signer %d is ready", self.token.name, process.pid)
+        log.info("token %s: signer %d is ready", name, process.pid, extra=fields(token=name, signer=process.pid))
+        if self._down_since is not None:
+            seconds = time.monotonic() - self._down_since
+            log.warning("token %s is up again after %.1f s", name, seconds, extra=fields(token=name))
+            self._down_since = None
         self._do(self._attend(signer))
 
     async def _attend(self, signer: Signer) -> None:
@@ -148,16 +191,24 @@ class Supervisor:
             emptied.cancel()
             ended.cancel()
         orphans = self.pool.leave(signer)
-        if signer.retiring and not orphans:
-            log.info("token %s: signer %d has retired", self.token.name, signer.process.pid)
+        name, pid = self.token.name, signer.process.pid
+        reason = _reason(signer, orphans)
+        self.pool.figures.ends[reason] += 1
+        about = fields(token=name, signer=pid, reason=reason)
+        if reason is End.WORN:
+            log.info("token %s: signer %d has retired; another has its place", name, pid, extra=about)
         else:
             if signer.answered:
                 self._backoff.reset()
             self._pause_seconds = self._backoff.next_seconds()
             log.warning(
-                "token %s: signer %d ended (%s) with %d items in hand; the next starts in %.1f s",
-                *(self.token.name, signer.process.pid, how, orphans, self._pause_seconds),
+                "token %s: signer %d ended: %s (%s), with %d items in hand; the next starts in %.1f s",
+                *(name, pid, _WHY[reason], how, orphans, self._pause_seconds),
+                extra=about,
             )
+        if not self.pool.signers and self._down_since is None:
+            self._down_since = time.monotonic()
+            log.error("token %s is down: it has no signer", name, extra=about)
         self._short.set()
 
     async def _other_pin(self, refused: Secret) -> None:
@@ -172,8 +223,10 @@ class Supervisor:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             for signer in self.pool.overdue(self.token.operation_timeout):
-                log.error("token %s: signer %d hangs in a call; it is killed", self.token.name, signer.process.pid)
-                signer.process.kill()
+                name, pid = self.token.name, signer.process.pid
+                about = fields(token=name, signer=pid)
+                log.error("token %s: signer %d hangs in a call; it is killed", name, pid, extra=about)
+                signer.kill(End.HUNG)
             if any(signer.worn and not signer.retiring for signer in self.pool.signers):
                 self._short.set()
             self.pool.let_go()
@@ -182,6 +235,15 @@ class Supervisor:
         while True:
             await asyncio.sleep(max(KEYS_SECONDS, self._keys_took_seconds / KEYS_SHARE))
             self.pool.orders.list_keys()
+
+    async def _prove(self) -> None:
+        """See that the token still signs where nothing else has shown it, for ever."""
+        while True:
+            await asyncio.sleep(PROVE_SECONDS)
+            if self.pool.signers and self.pool.figures.unsigned_seconds() > PROVE_AFTER_SECONDS:
+                with contextlib.suppress(ItemError):
+                    await self.pool.orders.prove()
+                    self.pool.figures.signed()
 
     def _keys_came(self, on_keys: Callable[[TokenPool, Keys], None]) -> Callable[[TokenPool, Keys], None]:
         def came(pool: TokenPool, keys: Keys) -> None:
@@ -194,6 +256,18 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _reason(signer: Signer, orphans: int) -> End:
+    """Why a signer that is gone ended."""
+    if signer.killed_for is not None:
+        return signer.killed_for
+    if signer.retiring and not orphans:
+        return End.WORN
+    code = signer.process.exit_code
+    if code < 0:
+        return End.CRASHED if -code in _CRASHES else End.KILLED
+    return _EXITS.get(code, End.EXITED)
 
 
 async def start_patiently(token: config.Token, folder: Path, pin_file: PinFile) -> SignerProcess:

@@ -15,6 +15,9 @@ from hsmgate.ipc.messages import Action, Operation, Source
 REMEMBERED_AT_MOST = 10_000
 """Targets; callers choose what they ask for (`context` is one's own), so there must be an end."""
 
+_INLINE_TYPES = {"RSA": KeyType.RSA, "EC": KeyType.EC, "DSA": KeyType.DSA, "MLDSA": KeyType.ML_DSA}
+"""By the `obj_type` of an inline key. An Edwards key is an "EC" until a signer has parsed it."""
+
 Place = tuple[TokenPool, Work]
 
 
@@ -101,20 +104,19 @@ class Targets:
             value, obj_type = descriptor.inline.read()
             _check_default(app, params, action, KeyType.RSA if obj_type.upper() == "RSA" else KeyType.OTHER)
             operation = Operation(value, params, Source.INLINE, obj_type, action=action)
-            return _anywhere(
-                operation, [pool for pool in self._pools if pool.abilities.takes_inline(obj_type)] or self._pools
-            )
+            able = [pool for pool in self._pools if pool.abilities.takes_inline(obj_type)]
+            return _anywhere(operation, able or self._pools, _INLINE_TYPES.get(obj_type.upper(), KeyType.OTHER))
         if descriptor.transient_key is not None:
             check_may(app, "transient", "key.transient_key: this app may not use transient keys")
             blob = descriptor.transient_key
             sealed = Blob.read(blob)
             # Whether it tells its type truly, the signer sees by the seal.
-            _check_default(app, params, action, sealed.open().type)
+            key_type = sealed.open().type
+            _check_default(app, params, action, key_type)
             key_id = sealed.key_id
             operation = Operation(blob, params, Source.TRANSIENT, owner=app.id, action=action)
-            return _anywhere(
-                operation, [pool for pool in self._pools if key_id in pool.abilities.wrapping] or self._pools
-            )
+            able = [pool for pool in self._pools if key_id in pool.abilities.wrapping]
+            return _anywhere(operation, able or self._pools, key_type)
         if descriptor.kid is not None:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:
@@ -125,14 +127,16 @@ class Targets:
             self.check_free(sobject.info.kid, app)
         once = sobject.info.type in ONE_TIME
         places: list[Place] = []
+        key_type = sobject.info.type
         for route in sobject.routes:
-            places.append((route.pool, Work(Operation(route.ref, params, action=action), places, once=once)))
+            operation = Operation(route.ref, params, action=action)
+            places.append((route.pool, Work(operation, places, once=once, key_type=key_type)))
         return Target(sobject.info.kid, places)
 
 
-def _anywhere(operation: Operation, pools: Sequence[TokenPool]) -> Target:
+def _anywhere(operation: Operation, pools: Sequence[TokenPool], key_type: KeyType) -> Target:
     places: list[Place] = []
-    work = Work(operation, places)
+    work = Work(operation, places, key_type=key_type)
     places.extend((pool, work) for pool in pools)
     return Target(None, places)
 

@@ -4,7 +4,7 @@
     Open                    Opened | OpenFailed      once, first
     Sign                    Signed | Distrust        in any order, matched by id
     Generate, DeriveSecret,
-    Manage                  Made                     likewise
+    Manage, Prove           Made                     likewise
     ListKeys                Keys
 
 A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
@@ -239,8 +239,14 @@ class Manage(_Message):
         return f"Manage(id={self.id}, change={self.change!r}, kid={self.kid!r})"
 
 
+class Prove(_Message):
+    """Sign with a key of no worth, and verify that: the canary. A signer that cannot ends."""
+
+    id: int
+
+
 class Made(_Message):
-    """The blob of a new transient key, the secret, nothing for a change that was made; or why not."""
+    """The blob of a new transient key, the secret, nothing for a change or a canary; or why not."""
 
     id: int
     result: bytes | Failure
@@ -269,7 +275,10 @@ class Keys(_Message):
     id: int = 0
 
 
-ToSigner = Open | Sign | Generate | DeriveSecret | Manage | ListKeys
+Order = Generate | DeriveSecret | Manage | Prove
+"""What a signer is asked for besides signatures."""
+
+ToSigner = Open | Sign | Order | ListKeys
 FromSigner = Opened | OpenFailed | Signed | Distrust | Made | Keys
 
 _T = TypeVar("_T")

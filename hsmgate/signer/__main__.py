@@ -1,6 +1,6 @@
-"""The signer process: `python -m hsmgate.signer FD FD`, started by the gateway with one end of a socket pair.
+"""The signer process: `python -m hsmgate.signer FD FD FORMAT`, started by the gateway with one end of a socket pair.
 
-The other is a file that the signers of a token share (see `hsmgate.signer.pin`).
+The other is a file that the signers of a token share (see `hsmgate.signer.pin`). FORMAT is the log's.
 
 The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
 to. The
@@ -72,10 +72,10 @@ class Link:
                 yield decode_to_signer(message)
 
 
-def main(fd: int, pin_file: int) -> int:
+def main(fd: int, pin_file: int, log_format: str) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     confine(fd, pin_file)
-    tracebacks.configure()
+    tracebacks.configure(log_format)
     # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
     # SIGHUP, likewise, is for the gateway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -160,7 +160,7 @@ def _leave(code: int) -> None:
 
 if __name__ == "__main__":
     try:
-        _code = main(int(sys.argv[1]), int(sys.argv[2]))
+        _code = main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     except ConnectionError:
         _code = EXIT_GATEWAY_GONE
     except (FrameError, OSError) as _error:

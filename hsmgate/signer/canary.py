@@ -51,6 +51,11 @@ class Canary:
                 self._well_at = time.monotonic()
             return well
 
+    def tries(self, session: Session) -> bool:
+        """The same, asked now. Raises CryptokiError."""
+        with self._asking:
+            return self._signs(session) if self._kind else bool(session.random(16))
+
     def _signs(self, session: Session) -> bool:
         """Whether a signature with a key of ours verifies. Raises CryptokiError."""
         self._key = self._key or make_trial_key(self._kind or "")

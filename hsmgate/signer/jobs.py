@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Manage, Part, Sign, Signed, Source
+from hsmgate.ipc.messages import Failure, Order, Part, Sign, Signed, Source
 
 PIECES_PER_SESSION = 4
 """So many pieces that no session is idle for long while others still work on the message."""
@@ -56,7 +56,7 @@ class Piece:
     stop: int
 
 
-Work = Piece | Generate | DeriveSecret | Manage
+Work = Piece | Order
 """What a session's thread does."""
 
 EXPRESS_IN_A_ROW = 8

@@ -1,12 +1,12 @@
-"""Make what is asked of a token besides signatures: transient keys, secrets, changes of its keys."""
+"""Make what is asked of a token besides signatures: transient keys, secrets, changes of its keys, canaries."""
 
 import contextlib
 from collections.abc import Callable
 
-from hsmgate.domain.ckr import FATAL, classify
+from hsmgate.domain.ckr import FATAL, RECONNECTED, classify
 from hsmgate.domain.ckr import Failure as Class
 from hsmgate.errors import ItemError
-from hsmgate.ipc.messages import DeriveSecret, Failure, Generate, Made, Manage
+from hsmgate.ipc.messages import Failure, Generate, Made, Manage, Order, Prove
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.management import manage, refusal, undo
 from hsmgate.signer.objects import item_error
@@ -33,8 +33,8 @@ class Maker:
         self._work = work
         self._replace_session = replace_session
 
-    def make(self, order: Generate | DeriveSecret | Manage) -> Made:
-        """A new transient key, a secret, or a change of the token's keys. Raises TokenLost."""
+    def make(self, order: Order) -> Made:
+        """A new transient key, a secret, a change of the token's keys, or a canary. Raises TokenLost."""
         tries = TRIES if isinstance(order, Manage) else 1
         while True:
             tries -= 1
@@ -46,7 +46,10 @@ class Maker:
             except CryptokiError as error:
                 if classify(error.ckr) in FATAL:
                     raise TokenLost(str(error)) from error
+                generation = self._token.generation
                 self._replace_session()
+                if error.ckr in RECONNECTED:
+                    self._token.distrust_handles(generation)
                 if isinstance(order, Manage):
                     self._undo(order)
                     if tries and classify(error.ckr) in _WORTH_ANOTHER_TRY:
@@ -57,7 +60,10 @@ class Maker:
                     failed = item_error(error)
             return Made(order.id, Failure(failed.status, str(failed)))
 
-    def _make(self, order: Generate | DeriveSecret | Manage) -> bytes:
+    def _make(self, order: Order) -> bytes:
+        if isinstance(order, Prove):
+            self._prove()
+            return b""
         session = self._work.required()
         if isinstance(order, Generate):
             return self._token.transient.make(session, order)
@@ -65,6 +71,23 @@ class Maker:
             manage(session, self._token.find_key, order)
             return b""
         return self._token.transient.derive(session, order.purpose, create=order.create)
+
+    def _prove(self) -> None:
+        """Sign with the canary. Raises NoSigner where the token is busy, or TokenLost."""
+        generation = self._token.generation
+        try:
+            well = self._token.canary.tries(self._work.required())
+        except CryptokiError as error:
+            if classify(error.ckr) is Class.BUSY:
+                raise item_error(error) from error
+            if error.ckr not in RECONNECTED:
+                raise TokenLost(f"{error}, from the canary") from error
+            # Somebody reconnected underneath while nothing was signed.
+            self._replace_session()
+            self._token.distrust_handles(generation)
+            well = self._token.canary.sings(self._work.required())
+        if not well:
+            raise TokenLost("the token cannot sign any more: its canary does not verify")
 
     def _undo(self, order: Manage) -> None:
         """As well as it goes: what cannot be removed now stays, under a kid that nobody was told."""

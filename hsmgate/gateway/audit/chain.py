@@ -48,6 +48,7 @@ class Chain:
     """The chain of this process. An error in writing is told once, and is its `trouble` until writing works again.
 
     seq, hash: of the last line. file: the one that is written.
+    lost_records, lost_items: what could not be written, since the beginning.
     withhold: what cannot be recorded is kept from the callers, and the log says so.
     """
 
@@ -57,6 +58,8 @@ class Chain:
         self.seq = 0
         self.hash = NO_HASH
         self.trouble: Trouble | None = None
+        self.lost_records = 0
+        self.lost_items = 0
         self._folder = folder
         self._rotate_bytes = rotate_bytes
         self._head_key = head_key
@@ -126,9 +129,12 @@ class Chain:
             file.close()
 
     def _count_lost(self, record: Record) -> None:
+        items = len(record.items) if isinstance(record, Batch) else 0
+        self.lost_records += 1
+        self.lost_items += items
         if self.trouble is not None:
             self.trouble.records += 1
-            self.trouble.items += len(record.items) if isinstance(record, Batch) else 0
+            self.trouble.items += items
 
     def _rotate(self) -> None:
         """The chain goes on in a new file. Raises OSError, and then goes on in the old."""

@@ -9,13 +9,10 @@ from hsmgate.domain.audit import records
 from hsmgate.domain.audit.records import Entry, time_text
 from hsmgate.errors import BadItem
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.batch import Batch, Result
+from hsmgate.gateway.batch import GONE, Batch, Result
 from hsmgate.gateway.keyring import is_kid
 from hsmgate.gateway.wire import SignItem
 from hsmgate.ipc.messages import Action, Failure
-
-GONE = 499
-"""The status of an item whose caller went away before there was a result. It may have been signed; nobody has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,15 @@ def find_head_key(keyring: Keyring, words: str) -> KeyInfo:
 
 
 class Heads:
-    """Signs the chain's end with a key that nobody else signs with from now on."""
+    """Signs the chain's end with a key that nobody else signs with from now on.
 
-    def __init__(self, chain: Chain, signer: BatchSigner, key: KeyInfo) -> None:
+    signed_at: when it last did, in seconds since 1970.
+    """
+
+    def __init__(self, chain: Chain, signer: BatchSigner, key: KeyInfo, interval_seconds: float) -> None:
+        self.signed_at = 0.0
+        self._interval_seconds = interval_seconds
+        self._behind_since: float | None = None
         self._chain = chain
         self._signer = signer
         self._key = key
@@ -47,8 +53,9 @@ class Heads:
 
     async def sign(self) -> None:
         """Sign the chain as far as it is written now. Raises AuditError."""
+        head_time = time.time()
         head = Head(
-            time=time_text(time.time()),
+            time=time_text(head_time),
             chain=self._chain.id,
             covers=self._chain.seq,
             hash=self._chain.hash,
@@ -66,11 +73,22 @@ class Heads:
         if not self._chain.append(head):
             raise AuditError("the signed head could not be written")
         self._last = self._chain.seq
+        self._behind_since = None
+        self.signed_at = head_time
 
-    async def keep(self, interval_seconds: float) -> None:
+    def overdue(self) -> bool:
+        """Whether records have waited for a head for more than twice the interval. To be asked now and then."""
+        if self._chain.seq == self._last:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = time.monotonic()
+        since = self._behind_since
+        return since is not None and time.monotonic() - since > 2 * self._interval_seconds
+
+    async def keep(self) -> None:
         """Sign at intervals, where something has come since, for ever."""
         while True:
-            await asyncio.sleep(interval_seconds)
+            await asyncio.sleep(self._interval_seconds)
             if self._chain.seq == self._last or self._chain.trouble is not None:
                 continue
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from hsmgate import config
@@ -9,6 +10,7 @@ from hsmgate.domain.audit.records import Record
 from hsmgate.errors import NoSigner
 from hsmgate.gateway.audit.chain import Chain
 from hsmgate.gateway.audit.files import ChainFile
+from hsmgate.gateway.audit.heads import Heads
 
 EVERY_SECONDS = 1.0
 """How often files are synced with `fsync = "second"`, and writing is tried again where it failed."""
@@ -17,21 +19,39 @@ EVERY_SECONDS = 1.0
 class AuditLog:
     """Records, in the order in which they come.
 
-    chain: where they go.
+    chain: where they go. heads: signs its end, None where nobody does.
+    syncs: whether it sees to it that records get to the disk.
+    refused_calls: how many were refused, since nothing could be recorded.
+    synced_at: when all that was written before was on the disk last, in seconds since 1970.
     """
 
-    def __init__(self, chain: Chain, section: config.Audit) -> None:
+    def __init__(self, chain: Chain, section: config.Audit, heads: Heads | None = None) -> None:
         self.chain = chain
+        self.heads = heads
+        self.syncs = section.fsync != "never"
+        self.refused_calls = 0
+        self.synced_at = time.time()
         self._section = section
         self._thread = ThreadPoolExecutor(1, "audit")
         self._waiting: list[asyncio.Future[bool]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._synced = 0
 
+    @property
+    def unsynced(self) -> int:
+        """How many records may not be on the disk yet."""
+        return self.chain.seq - self._synced
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be done now, because it could not be recorded."""
+        return self.chain.trouble is not None and self._section.when_full == "refuse"
+
     def refusal(self) -> NoSigner | None:
-        """Why nothing may be done now, None where it may."""
-        if self.chain.trouble is None or self._section.when_full == "continue":
+        """Why a call may not be done now, None where it may."""
+        if not self.refuses:
             return None
+        self.refused_calls += 1
         return NoSigner("the audit log cannot be written, so nothing is signed; try again")
 
     async def record(self, record: Record) -> bool:
@@ -49,15 +69,17 @@ class AuditLog:
                 self.chain.recover()
             elif self.chain.file.is_gone():
                 self.chain.fail(OSError(errno.ENOENT, "its file has been removed"), new_file=True)
-            elif self._section.fsync == "never":
+            elif not self.syncs:
                 for file in self.chain.take_retired():
                     file.close()
             elif self._synced != self.chain.seq:
                 await self._on_disk()
+            else:
+                self.synced_at = time.time()
 
     async def close(self) -> None:
         """Sync what is to be synced, and write no more."""
-        if self._section.fsync != "never":
+        if self.syncs:
             await self._on_disk()
         self._thread.shutdown()
         self.chain.close()
@@ -74,14 +96,15 @@ class AuditLog:
     async def _sync(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            seq, retired = self.chain.seq, self.chain.take_retired()
+            seq, now, retired = self.chain.seq, time.time(), self.chain.take_retired()
             files = [*retired, self.chain.file]
             error = await asyncio.get_running_loop().run_in_executor(self._thread, _sync_all, files)
             for file in retired:
                 file.close()
             if error is not None:
                 self.chain.fail(error, new_file=True)
-            self._synced = seq
+            if error is None:
+                self._synced, self.synced_at = seq, now
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_result(error is None)

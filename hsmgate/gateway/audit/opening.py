@@ -36,7 +36,7 @@ async def audit_log(config: Config, signer: BatchSigner) -> AsyncIterator[AuditL
         key = None if section.head_key is None else find_head_key(signer.keyring, section.head_key)
         folder = _make_folder(config.path(section.folder))
         chain = Chain(folder, section.rotate_size, key.kid if key else None, withhold=section.when_full == "refuse")
-        heads = None if key is None else Heads(chain, signer, key)
+        heads = None if key is None else Heads(chain, signer, key, section.head_interval)
         if heads is not None:
             await heads.sign()
     except OSError as error:
@@ -45,10 +45,10 @@ async def audit_log(config: Config, signer: BatchSigner) -> AsyncIterator[AuditL
         if chain is not None:
             chain.close()
         raise _cannot_sign(error) from None
-    audit = AuditLog(chain, section)
+    audit = AuditLog(chain, section, heads)
     tasks = [asyncio.create_task(audit.keep())]
     if heads is not None:
-        tasks.append(asyncio.create_task(heads.keep(section.head_interval)))
+        tasks.append(asyncio.create_task(heads.keep()))
     try:
         yield audit
     finally:

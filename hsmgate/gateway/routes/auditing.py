@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from hsmgate.errors import NoSigner
-from hsmgate.gateway.audit.entries import GONE, Caller, call_record
+from hsmgate.gateway.audit.entries import Caller, call_record
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.batch import GONE
 from hsmgate.gateway.keyring import is_kid
-from hsmgate.gateway.requests import REQUEST_ID, address_of
-from hsmgate.gateway.routes.credentials import CALLER
+from hsmgate.gateway.requests import CALLER, REQUEST_ID, address_of
 from hsmgate.gateway.routes.errors import failed
 
 AUDIT = web.AppKey("audit", AuditLog)

@@ -5,12 +5,10 @@ from aiohttp import web
 from hsmgate.gateway.auth import App, Identity
 from hsmgate.gateway.callers import Callers, Shown
 from hsmgate.gateway.key_sets import KeysNotHad
+from hsmgate.gateway.requests import CALLER
 from hsmgate.gateway.routes.errors import RETRY
 
 CALLERS = web.AppKey("callers", Callers)
-CALLER = web.RequestKey("caller", App)
-"""The app that calls, once that is known."""
-
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="hsmgate", Bearer realm="hsmgate"'}
 """What a 401 must say (RFC 9110, section 11.6.1), with the parameter that RFC 6750 (section 3) wants of Bearer."""
 

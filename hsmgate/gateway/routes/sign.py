@@ -10,6 +10,7 @@ from hsmgate.gateway.audit.batches import run_recorded
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
+from hsmgate.gateway.requests import ITEMS
 from hsmgate.gateway.routes.auditing import AUDIT, caller_of
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import RETRIED, RETRY, failed
@@ -23,7 +24,7 @@ from hsmgate.gateway.wire import (
     read_items,
     read_verify_items,
 )
-from hsmgate.ipc.messages import Failure
+from hsmgate.ipc.messages import Action, Failure
 
 SIGNER = web.AppKey("signer", BatchSigner)
 MAX_ITEMS = web.AppKey("max_items", int)
@@ -86,7 +87,8 @@ async def _run(
 ) -> tuple[Sequence[str | None], Sequence[Result]]:
     """The kid and the result of every item, in order, on record if there is a log."""
     signer, audit = request.app[SIGNER], request.app.get(AUDIT)
-    batch = signer.batch(len(items))
+    request[ITEMS] = len(items)
+    batch = signer.batch(len(items), Action.VERIFY if verify else Action.SIGN)
     if audit is None:
         return batch.kids, await signer.run(batch, items, app)
     return batch.kids, await run_recorded(audit, signer, batch, items, caller_of(request, app), verify=verify)

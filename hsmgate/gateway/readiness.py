@@ -1,0 +1,54 @@
+"""Whether the gateway is fit for traffic: the tokens have signed lately, and what they sign can be recorded."""
+
+from collections.abc import Iterator
+
+from hsmgate.gateway.audit.log import AuditLog
+from hsmgate.gateway.connections import Connections
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.signing import BatchSigner
+
+PROVEN_SECONDS = 30.0
+"""For so long a signature shows that a token signs. Where there is none, a canary comes long before (`Supervisor`)."""
+
+
+class Readiness:
+    """What an operator, or a load balancer, wants to know before sending anybody here."""
+
+    def __init__(self, signer: BatchSigner, connections: Connections, audit: AuditLog | None) -> None:
+        self._signer = signer
+        self._connections = connections
+        self._audit = audit
+        self._spared: tuple[int, frozenset[TokenPool]] = -1, frozenset()
+        self._failing: frozenset[TokenPool] = frozenset()
+
+    def problems(self) -> list[str]:
+        """Why it is not ready, a line for each reason; none where it is.
+
+        A token that does not sign is no reason where all of its keys are on others that do.
+        """
+        return [*self._problems()]
+
+    def _problems(self) -> Iterator[str]:
+        if self._connections.draining:
+            yield "the gateway is draining"
+        if self._audit is not None and self._audit.refuses:
+            yield "the audit log cannot be written, so nothing is signed"
+        reasons = {pool: reason for pool in self._signer.pools if (reason := unproven(pool)) is not None}
+        if reasons:
+            spared = self._spared_of(frozenset(reasons))
+            yield from (f"token {pool.name}: {reason}" for pool, reason in reasons.items() if pool not in spared)
+
+    def _spared_of(self, failing: frozenset[TokenPool]) -> frozenset[TokenPool]:
+        """Those of the failing tokens that nobody misses. To find out takes a look at every key."""
+        keyring = self._signer.keyring
+        if (self._spared[0], self._failing) != (keyring.version, failing):
+            self._spared, self._failing = (keyring.version, keyring.spared(failing)), failing
+        return self._spared[1]
+
+
+def unproven(pool: TokenPool) -> str | None:
+    """Why a token is not known to sign, None where it is."""
+    if not pool.signers:
+        return (pool.fault or "it has no signer").removeprefix(f"token {pool.name}: ")
+    seconds = pool.figures.unsigned_seconds()
+    return None if seconds <= PROVEN_SECONDS else f"it has not signed for {seconds:.0f} s"
