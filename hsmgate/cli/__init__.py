@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import hsmgate
 from hsmgate import tracebacks
-from hsmgate.cli import app, audit, bench, files, keys, serving
+from hsmgate.cli import app, audit, bench, completion, files, keys, serving
 from hsmgate.confinement import leave_no_core
 from hsmgate.errors import ConfigError, HsmgateError, PinRefused, UsageError
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0 done, 1 could not, 2 wrong usage, 3 a token refused its PIN, 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     leave_no_core()
     tracebacks.configure()
     try:
@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """All commands."""
     parser = argparse.ArgumentParser(prog="hsmgate", description=hsmgate.__doc__)
     parser.add_argument("--version", action="version", version=f"hsmgate {hsmgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (serving, app, audit, keys, files, bench):
+    for group in (serving, app, audit, keys, files, bench, completion):
         group.add(commands)
     return parser
