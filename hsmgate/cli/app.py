@@ -2,8 +2,12 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from hsmgate.cli.parts import Commands, add_config, printable
+from hsmgate.cli.parts import Commands, add_config, printable, say, say_json
+
+if TYPE_CHECKING:
+    from hsmgate.config import App
 
 
 def add(commands: Commands) -> None:
@@ -30,6 +34,7 @@ def add(commands: Commands) -> None:
 
     text = "print the apps"
     listing = app_commands.add_parser("list", help=text, description=text)
+    listing.add_argument("--json", action="store_true", help="print them for a script")
     listing.set_defaults(run=_list)
 
     for command in (rotate, revoke):
@@ -82,7 +87,11 @@ def _revoke(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from hsmgate.config import Config
 
-    for app in Config.load(options.config).app:
+    apps = Config.load(options.config).app
+    if options.json:
+        say_json([_members(app) for app in apps])
+        return 0
+    for app in apps:
         counts = {
             "API keys": app.secret_sha256,
             "certificates": app.certificates,
@@ -90,5 +99,19 @@ def _list(options: argparse.Namespace) -> int:
         }
         credentials = ", ".join(f"{what}: {len(values)}" for what, values in counts.items() if values)
         may = f"{' '.join(app.operations)} with {' '.join(app.keys)}"
-        print(app.id, printable(app.name), credentials, printable(may), sep="\t")
+        say("\t".join((app.id, printable(app.name), credentials, printable(may))))
     return 0
+
+
+def _members(app: "App") -> dict[str, object]:
+    """An app in the config's words; of its API keys only how many there are."""
+    return {
+        "id": app.id,
+        "name": app.name,
+        "api_keys": len(app.secret_sha256),
+        "certificates": app.certificates or [],
+        "jwt_subjects": app.jwt_subjects or [],
+        "jwt_provider": app.jwt_provider,
+        "operations": app.operations,
+        "keys": app.keys,
+    }

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hsmgate.cli.parts import Commands
+from hsmgate.cli.parts import Commands, say_json
 
 
 def add(commands: Commands) -> None:
@@ -18,10 +18,15 @@ def add(commands: Commands) -> None:
     verify.add_argument(
         "--key", metavar="PEM", type=Path, action="append", default=[], help="a public key to verify signed heads under"
     )
+    verify.add_argument("--json", action="store_true", help="print it for a script")
     verify.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from hsmgate.gateway.audit.verify import verify
+    from hsmgate.gateway.audit.verify import examine, verify
 
-    return 0 if verify(options.files, options.key) else 1
+    if not options.json:
+        return 0 if verify(options.files, options.key) else 1
+    found = examine(options.files, options.key)
+    say_json(found.members())
+    return 1 if found.problems else 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hsmgate.cli.parts import Commands, add_config, run
+from hsmgate.cli.parts import Commands, add_config, run, say, say_json
 
 
 def add(commands: Commands) -> None:
@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
 
     text = "open every token and print what is there; exit 0 only if it could serve"
     check = commands.add_parser("check", help=text, description=text)
+    check.add_argument("--json", action="store_true", help="print it for a script")
     add_config(check)
     check.set_defaults(run=_check)
 
@@ -49,4 +50,9 @@ def _check(options: argparse.Namespace) -> int:
     from hsmgate.config import Config
     from hsmgate.gateway.check import check
 
-    return 0 if run(check(Config.load(options.config))) else 1
+    report = run(check(Config.load(options.config)))
+    if options.json:
+        say_json(report.members())
+    else:
+        say("\n".join(report.lines()))
+    return 0 if report.good else 1

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hsmgate.domain.audit.checking import ChainCheck, Place, sights_by_chain
 from hsmgate.domain.audit.heads import HeadPublicKey, read_head_key
@@ -30,11 +31,47 @@ class _File:
     live: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found in all the files.
+
+    missing: chains that others saw and that are not among them.
+    signed: whether there was a key to verify heads under.
+    """
+
+    checks: Sequence[ChainCheck]
+    missing: Sequence[str]
+    signed: bool
+
+    @property
+    def problems(self) -> int:
+        """How many there are."""
+        return sum(len(check.problems) for check in self.checks)
+
+    def members(self) -> dict[str, Any]:
+        """For scripts, as what JSON can hold."""
+        chains = [_members(check) for check in self.checks]
+        return {"good": not self.problems, "heads_verified": self.signed, "chains": chains, "missing": [*self.missing]}
+
+
 def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
     """Print what is wrong with the files, what should be known, and a summary. True if nothing is wrong.
 
     key_paths: public keys, PEM, that heads are verified under. Raises AuditError for what cannot be read.
     """
+    found = examine(paths, key_paths)
+    for check in found.checks:
+        _print(check, signed=found.signed)
+    _print_missing(found.missing)
+    if not found.signed and any(check.head for check in found.checks):
+        _say("note: the signatures of heads were not looked at: give the public key with --key")
+    problems = found.problems
+    _say(f"{problems} {'problem' if problems == 1 else 'problems'}" if problems else "all is well")
+    return not problems
+
+
+def examine(paths: Sequence[Path], key_paths: Sequence[Path]) -> Findings:
+    """What is to be said of the files; likewise."""
     keys = [_read_key(path) for path in key_paths]
     files = sorted((_look_into(path) for path in paths), key=lambda file: (file.chain, file.number))
     opens = [file.opened for file in files if file.opened is not None]
@@ -43,14 +80,7 @@ def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
     for chain in dict.fromkeys(file.chain for file in files):
         its = [file for file in files if file.chain == chain]
         checks.append(_check(its, ChainCheck(chain, keys, sights.get(chain, ()))))
-    for check in checks:
-        _print(check, keys)
-    _print_missing({check.chain for check in checks}, set(sights))
-    if not keys and any(check.head for check in checks):
-        _say("note: the signatures of heads were not looked at: give the public key with --key")
-    problems = sum(len(check.problems) for check in checks)
-    _say(f"{problems} {'problem' if problems == 1 else 'problems'}" if problems else "all is well")
-    return not problems
+    return Findings(checks, sorted({*sights} - {check.chain for check in checks}), bool(keys))
 
 
 def _check(files: Sequence[_File], check: ChainCheck) -> ChainCheck:
@@ -132,19 +162,31 @@ def _say(text: str) -> None:
     print(text if text.isprintable() else text.encode("unicode_escape").decode())
 
 
-def _print(check: ChainCheck, keys: Sequence[HeadPublicKey]) -> None:
+def _members(check: ChainCheck) -> dict[str, Any]:
+    return {
+        "chain": check.chain,
+        "files": check.files,
+        "lines": check.lines,
+        "items": check.items,
+        "last_head": check.head.time if check.head else None,
+        "lines_after_it": check.unvouched,
+        "problems": check.problems,
+        "notes": check.notes,
+    }
+
+
+def _print(check: ChainCheck, *, signed: bool) -> None:
     for problem in check.problems:
         _say(problem)
     for note in check.notes:
         _say(f"note: {note}")
     head = "no signed head"
     if check.head is not None:
-        head = f"last head{'' if keys else ' (unverified)'} of {check.head.time} and {check.unvouched} lines after it"
+        head = f"last head{'' if signed else ' (unverified)'} of {check.head.time} and {check.unvouched} lines after it"
     _say(f"chain {check.chain}: {check.files} files, {check.lines} lines, {check.items} items, {head}")
 
 
-def _print_missing(given: set[str], seen: set[str]) -> None:
-    missing = sorted(seen - given)
+def _print_missing(missing: Sequence[str]) -> None:
     if missing:
         more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
         _say(f"note: chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")
