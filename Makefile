@@ -41,6 +41,11 @@ bench: .venv/dev ## Measure against the token's own speed and write docs/benchma
 	@softhsm/install.sh softhsm2 opensc wrk gcc libc6-dev
 	$(BIN)/python -m benchmarks.run --out docs/benchmarks.md $(ARGS)
 
+.PHONY: chart
+chart: .venv/chart ## Render ops/helm with helm, which has to be there, and validate what Kubernetes would get
+	@command -v helm >/dev/null || { echo "there is no helm: see docs/containers.md" >&2; exit 1; }
+	$(BIN)/pytest tests/ops/test_chart.py $(ARGS)
+
 .PHONY: attacks
 attacks: .venv/dev ## Attack a gateway as someone hostile would and write the table of docs/security.md; ARGS="--only NAME,..."
 	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
@@ -76,7 +81,7 @@ dist: .venv/dev ## Build the wheel and the sdist in dist/
 constraints: ## Pin the newest versions of all dependencies
 	rm -rf .venv
 	softhsm/venv.sh "$(PYTHON)" .venv
-	$(BIN)/pip install --quiet --editable '.[dev,streebog,fuzz]'
+	$(BIN)/pip install --quiet --editable '.[dev,streebog,fuzz,chart]'
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
 
 .PHONY: clean
@@ -97,4 +102,9 @@ clean: ## Remove what make made, but no DIR
 # atheris has wheels for few Pythons, so only what needs it asks for it.
 .venv/fuzz: .venv/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog,fuzz]'
+	touch $@
+
+# 108 MiB of schemas, so only what needs them asks for them.
+.venv/chart: .venv/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog,chart]'
 	touch $@
