@@ -23,7 +23,7 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus chromium chromium-driver
 	$(BIN)/pytest $(T) $(ARGS)
 
 .PHONY: conformance

@@ -24,6 +24,7 @@ from hsmgate.gateway.routes import (
     digest,
     keys,
     monitoring,
+    pages,
     pubkey,
     session,
     sign,
@@ -56,7 +57,7 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
     app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit)
     app.cleanup_ctx.append(_monitored)
     app[sign.MAX_ITEMS] = config.server.max_items
-    for part in (sign, keys, pubkey, digest, session, system, monitoring, description):
+    for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages):
         routes = (
             web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES
         )

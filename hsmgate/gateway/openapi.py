@@ -13,7 +13,9 @@ from hsmgate.gateway.operations import (
     nothing,
     open_operation,
     operation,
+    page,
 )
+from hsmgate.gateway.pages import PARTS
 from hsmgate.gateway.schemas import BASE64, TEXT, UUID, array, ref, schemas
 
 _CALLER = (401, 500, 503)
@@ -37,7 +39,8 @@ def openapi() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": _CREDENTIALS,
-        "paths": _paths(),
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": _tagged(_paths()),
         "components": {
             "schemas": schemas(),
             "securitySchemes": {
@@ -58,6 +61,30 @@ def openapi() -> dict[str, Any]:
             },
         },
     }
+
+
+_TAGS = {
+    "Signing": "Sign, verify, hash.",
+    "Keys": "Find, make, change and destroy keys.",
+    "Sessions": "Short-lived tokens for other credentials.",
+    "Gateway": "The gateway itself.",
+}
+
+
+def _tagged(paths: dict[str, Any]) -> dict[str, Any]:
+    """The same, every operation with the tag of its path."""
+    for path, item in paths.items():
+        for method in item.keys() - {"parameters"}:
+            item[method]["tags"] = [_tag(path)]
+    return paths
+
+
+def _tag(path: str) -> str:
+    if path.startswith("/sys/v1/session/"):
+        return "Sessions"
+    if not path.startswith("/crypto/"):
+        return "Gateway"
+    return "Signing" if path.endswith(("sign", "verify", "digest")) else "Keys"
 
 
 def _plain(text: str) -> dict[str, Any]:
@@ -197,5 +224,12 @@ def _paths() -> dict[str, Any]:
         },
         "/openapi.json": {
             "get": open_operation("openapi", "This document", answer(200, "The document.", {"type": "object"})),
+        },
+        "/docs": {"get": page("docs", "This document for people, with forms to try it", "text/html")},
+        "/web/{file}": {
+            "parameters": [
+                {"name": "file", "in": "path", "required": True, "schema": {"type": "string", "enum": PARTS}},
+            ],
+            "get": page("pagePart", "A script or a style sheet of the pages", "text/*", (404,)),
         },
     }

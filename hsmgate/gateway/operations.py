@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hsmgate.gateway.examples import EXAMPLES, HELLO
 from hsmgate.gateway.listing import MOST
 from hsmgate.gateway.schemas import TEXT, Schema, array, ref
 
@@ -47,7 +48,8 @@ def operation(
     if parameters:
         made["parameters"] = parameters
     if body:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        content = {"schema": body, "example": EXAMPLES[name]}
+        made["requestBody"] = {"required": True, "content": {"application/json": content}}
     text = {"text/plain": {"schema": TEXT}}
     made["responses"] = success | {
         str(status): {"description": _ERRORS[status], "content": text} | _HEADERS.get(status, {})
@@ -73,6 +75,15 @@ def answers(text: str, item: str) -> dict[str, Any]:
     return {status: response | _RETRY for status, response in made.items()}
 
 
+def page(name: str, summary: str, content_type: str, errors: tuple[int, ...] = ()) -> dict[str, Any]:
+    """A page for people, or a part of one, which a browser need not load again if it has it."""
+    success = {
+        "200": {"description": "It.", "content": {content_type: {"schema": TEXT}}},
+        "304": {"description": "The same that the browser has (If-None-Match)."},
+    }
+    return open_operation(name, summary, success, errors)
+
+
 def nothing(text: str) -> dict[str, Any]:
     """A good answer without content."""
     return {"204": {"description": text}}
@@ -86,18 +97,17 @@ def _links(kid: str) -> dict[str, Any]:
     }
 
 
-_HELLO = {"hash_alg": "SHA256", "data": "aGVsbG8="}
 LINKS = _links("$response.body#/kid") | {
     "signHello": {
         "operationId": "signWithKey",
         "description": "RSA and EC keys sign this.",
         "parameters": {"kid": "$response.body#/kid"},
-        "requestBody": _HELLO,
+        "requestBody": HELLO,
     },
     "sign": {
         "operationId": "sign",
         "description": "A transient key is brought along.",
-        "requestBody": {"key": {"transient_key": "$response.body#/transient_key"}, **_HELLO},
+        "requestBody": {"key": {"transient_key": "$response.body#/transient_key"}, **HELLO},
     },
 }
 SIGNED_LINKS = {

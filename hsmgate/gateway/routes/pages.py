@@ -1,0 +1,34 @@
+"""GET /docs and what it is made of, without credentials."""
+
+from aiohttp import ETag, hdrs, web
+
+from hsmgate.gateway.pages import FILES, HEADERS, PARTS, WebFile
+
+
+async def docs(request: web.Request) -> web.Response:
+    """The API for people: /openapi.json drawn, with a form for each call."""
+    return _answer(request, FILES["docs.html"])
+
+
+async def part(request: web.Request) -> web.Response:
+    """A script or a style sheet of the pages, or 404."""
+    name = request.match_info["file"]
+    if name not in PARTS:
+        raise web.HTTPNotFound(text="no such file")
+    return _answer(request, FILES[name])
+
+
+def _answer(request: web.Request, file: WebFile) -> web.Response:
+    """The file, or 304 where the browser has it. It asks each time, so that a new release is seen at once."""
+    tag = ETag(file.tag)
+    if any(known.value in (file.tag, "*") for known in request.if_none_match or ()):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=file.body, content_type=file.content_type, charset="utf-8")
+    response.etag = tag
+    response.headers[hdrs.CACHE_CONTROL] = "no-cache"
+    response.headers.update(HEADERS)
+    return response
+
+
+ROUTES = (web.get("/docs", docs), web.get("/web/{file}", part))

@@ -1,0 +1,13 @@
+"""The one browser of the run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.web.browser import Browser, browsing
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with browsing() as one:
+        yield one
