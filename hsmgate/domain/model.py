@@ -68,6 +68,13 @@ class KeyInfo(msgspec.Struct, frozen=True, array_like=True):
     mechanisms: frozenset[int] | None = None
     notes: KeyNotes = KeyNotes()
 
+    @property
+    def kind(self) -> str:
+        """Its type and size in words: "RSA 2048", "NistP256", "ML-DSA MlDsa65"."""
+        if self.type is KeyType.EC and self.variant:
+            return self.variant
+        return f"{self.type} {self.bits or self.variant or ''}".rstrip()
+
 
 class Mode(msgspec.Struct, frozen=True, array_like=True):
     """The `mode` member: the padding's name, and the MGF1 hash as the caller wrote it where there was one."""

@@ -28,10 +28,12 @@ from hsmgate.gateway.routes import (
     pubkey,
     session,
     sign,
+    status,
     system,
 )
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,10 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
         app[auditing.AUDIT] = audit
     app[monitoring.READINESS] = Readiness(signer, app[CONNECTIONS], audit)
     app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit)
+    app[status.STATUS] = Status(signer, app[monitoring.READINESS])
     app.cleanup_ctx.append(_monitored)
     app[sign.MAX_ITEMS] = config.server.max_items
-    for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages):
+    for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages, status):
         routes = (
             web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES
         )
@@ -83,9 +86,10 @@ async def _callers(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _monitored(app: web.Application) -> AsyncIterator[None]:
-    keeping = asyncio.create_task(app[monitoring.METRICS].keep())
+    keeping = [asyncio.create_task(keeper.keep()) for keeper in (app[monitoring.METRICS], app[status.STATUS].history)]
     yield
-    keeping.cancel()
+    for task in keeping:
+        task.cancel()
     app[CALLS].log.flush()
 
 

@@ -14,7 +14,7 @@ from hsmgate.gateway.call_log import CallLog, log
 NO_ROUTE = "none"
 """The route, and the method, of a call that goes by none of ours: its own words may be anything."""
 
-_QUIET = frozenset({"/metrics", "/livez", "/readyz", "/sys/v1/health"})
+_QUIET = frozenset({"/metrics", "/livez", "/readyz", "/status.json", "/sys/v1/health"})
 """Routes that machines call all day: in the log by `log_level = "debug"` only."""
 
 

@@ -63,7 +63,7 @@ def _lines(name: str, opened: Opened) -> Iterator[str]:
     yield from _capability_lines(opened.capabilities)
     for key in _sorted(opened):
         remark = "; ".join(_remarks(key))
-        yield f"  key {key.kid} '{key.name or ''}' {_kind(key)}{f': {remark}' if remark else ''}"
+        yield f"  key {key.kid} '{key.name or ''}' {key.kind}{f': {remark}' if remark else ''}"
 
 
 def _capability_lines(token: Capabilities) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _members(token: TokenReport) -> dict[str, Any]:
         for slot in opened.slots
     ]
     keys = [
-        {"kid": key.kid, "name": key.name, "type": _kind(key), "remarks": [*_remarks(key)]} for key in _sorted(opened)
+        {"kid": key.kid, "name": key.name, "type": key.kind, "remarks": [*_remarks(key)]} for key in _sorted(opened)
     ]
     can = opened.capabilities
     return {
@@ -107,14 +107,6 @@ def _members(token: TokenReport) -> dict[str, Any]:
 
 def _sorted(opened: Opened) -> list[KeyInfo]:
     return sorted(opened.keys.keys, key=lambda key: (key.name or "", key.kid))
-
-
-def _kind(key: KeyInfo) -> str:
-    return (
-        key.variant
-        if key.type is KeyType.EC and key.variant
-        else f"{key.type} {key.bits or key.variant or ''}".rstrip()
-    )
 
 
 def _remarks(key: KeyInfo) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What is counted while serving, in plain numbers.
 
 Metrics are made of them once a second (`hsmgate.gateway.metrics`), so that an item pays for an addition and no more.
-Whoever takes figures leaves zeros behind.
+Figures only grow, so that anyone may look at them (`hsmgate.gateway.history`); who takes them gets what is new.
 """
 
 import math
@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from operator import sub
+from typing import TypeVar
 
 from hsmgate.gateway.batch import GONE, Batch, Result
 from hsmgate.ipc.messages import Failure
@@ -25,14 +27,32 @@ STATUSES = frozenset({200, 400, 403, 404, 409, 422, 429, GONE, 500, 503, 504})
 """An item's."""
 
 
+Kind = TypeVar("Kind")
+
+
+class Tally(Counter[Kind]):
+    """Counts of kinds of things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._taken: Counter[Kind] = Counter()
+
+    def take(self) -> Counter[Kind]:
+        """What is new since the last time."""
+        new = Counter(self) - self._taken
+        self._taken = Counter(self)
+        return new
+
+
 class Durations:
     """How long things took: how many there were for each bucket, and their sum in seconds."""
 
-    __slots__ = ("counts", "seconds")
+    __slots__ = ("_taken", "counts", "seconds")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS_SECONDS) + 1)
         self.seconds = 0.0
+        self._taken = [*self.counts], self.seconds
 
     def add(self, seconds: float, count: int = 1) -> None:
         """So many took so long, each of them."""
@@ -41,9 +61,9 @@ class Durations:
 
     def take(self) -> tuple[list[int], float]:
         """Counts and sum since the last time."""
-        taken = self.counts, self.seconds
-        self.counts, self.seconds = [0] * len(self.counts), 0.0
-        return taken
+        counts, seconds = self._taken
+        self._taken = [*self.counts], self.seconds
+        return [*map(sub, self.counts, counts)], self.seconds - seconds
 
 
 class End(StrEnum):
@@ -79,8 +99,8 @@ class TokenFigures:
     def __init__(self) -> None:
         self.waited = Durations()
         self.in_signer = Durations()
-        self.ends: Counter[End] = Counter()
-        self.failed_starts: Counter[StartFault] = Counter()
+        self.ends = Tally[End]()
+        self.failed_starts = Tally[StartFault]()
         self.starting = 0
         self.signed_at = -math.inf
 
@@ -101,7 +121,7 @@ class ItemFigures:
     """What became of items, and how long that took them in all."""
 
     def __init__(self) -> None:
-        self.counts: Counter[ItemKind] = Counter()
+        self.counts = Tally[ItemKind]()
         self.seconds = Durations()
 
     def note(self, batch: Batch, results: Sequence[Result | None]) -> None:
@@ -123,11 +143,6 @@ class ItemFigures:
             status = GONE if result is None else result.status if isinstance(result, Failure) else 200
             self.counts[batch.action, status, key_type or NOTHING, mechanism or NOTHING] += 1
             self.seconds.add(at - batch.begun)
-
-    def take(self) -> Counter[ItemKind]:
-        """The counts since the last time."""
-        taken, self.counts = self.counts, Counter()
-        return taken
 
 
 _ERRORS = frozenset({Failure, type(None)})

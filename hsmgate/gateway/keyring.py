@@ -1,6 +1,7 @@
 """Which keys there are, on which tokens, and which of them a descriptor means."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -92,6 +93,11 @@ class Keyring:
         """The keys that the app may use, by kid."""
         mine = [s for s in self._view(app).by_kid.values() if not s.contested]
         return sorted(mine, key=lambda sobject: sobject.info.kid)
+
+    def kinds(self) -> dict[str, int]:
+        """How many keys there are of each kind, the most first."""
+        counts = Counter(sobject.info.kind for sobject in self._by_kid.values() if not sobject.contested)
+        return dict(sorted(counts.items(), key=lambda kind: (-kind[1], kind[0])))
 
     def problems(self) -> Iterator[str]:
         """What an operator should know: keys that cannot be told apart."""

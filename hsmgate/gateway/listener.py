@@ -15,6 +15,7 @@ from hsmgate.gateway.door import Door
 from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
+from hsmgate.gateway.routes.status import STATUS
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
 
@@ -53,7 +54,7 @@ class Listener:
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
-        return [self._app[CALLERS].party]
+        return [self._app[CALLERS].party, self._app[STATUS].party]
 
     async def open(self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None) -> str:
         """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError."""

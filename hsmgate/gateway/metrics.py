@@ -17,7 +17,7 @@ import hsmgate
 from hsmgate.domain.ckm import CKM_NAMES
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
-from hsmgate.gateway.figures import BOUNDS_SECONDS, NOTHING, STATUSES, Durations, End, StartFault
+from hsmgate.gateway.figures import BOUNDS_SECONDS, NOTHING, STATUSES, Durations, End, StartFault, Tally
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.signing import BatchSigner
@@ -111,7 +111,7 @@ class _Items:
         self._seconds = _seconds(registry, "item_seconds", "From when an item's call was read until it had its result.")
 
     def sample(self, signer: BatchSigner) -> None:
-        for (operation, status, key_type, mechanism), count in signer.figures.take().items():
+        for (operation, status, key_type, mechanism), count in signer.figures.counts.take().items():
             known = mechanism if mechanism in CKM_NAMES or mechanism == NOTHING else OTHER
             self._count.labels(operation, status if status in STATUSES else OTHER, key_type, known).inc(count)
         self._seconds.pour(signer.figures.seconds)
@@ -213,10 +213,9 @@ class _Audit:
             self._head_overdue.set(heads.overdue())
 
 
-def _count_all(metric: Counter, token: str, counts: "dict[End, int] | dict[StartFault, int]") -> None:
-    for reason, count in counts.items():
+def _count_all(metric: Counter, token: str, counts: Tally[End] | Tally[StartFault]) -> None:
+    for reason, count in counts.take().items():
         metric.labels(token, reason).inc(count)
-    counts.clear()
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:

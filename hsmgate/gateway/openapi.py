@@ -8,6 +8,7 @@ from hsmgate.gateway.operations import (
     LINKS,
     LISTING,
     SIGNED_LINKS,
+    STATUS,
     answer,
     answers,
     nothing,
@@ -225,6 +226,16 @@ def _paths() -> dict[str, Any]:
         "/openapi.json": {
             "get": open_operation("openapi", "This document", answer(200, "The document.", {"type": "object"})),
         },
+        "/status.json": {
+            "get": open_operation(
+                "status",
+                "How the gateway is: tokens, signers, rates, errors; nothing of names or callers",
+                answer(200, "How it is, with the last minutes second by second.", ref("StatusAnswer")),
+                (400,),
+                parameters=STATUS,
+            )
+        },
+        "/status": {"get": page("statusPage", "The same for people, drawn again and again", "text/html")},
         "/docs": {"get": page("docs", "This document for people, with forms to try it", "text/html")},
         "/web/{file}": {
             "parameters": [

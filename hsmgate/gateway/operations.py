@@ -58,9 +58,16 @@ def operation(
     return made
 
 
-def open_operation(name: str, summary: str, success: dict[str, Any], errors: tuple[int, ...] = ()) -> dict[str, Any]:
+def open_operation(
+    name: str,
+    summary: str,
+    success: dict[str, Any],
+    errors: tuple[int, ...] = (),
+    *,
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """An operation that asks for no credentials."""
-    return operation(name, summary, success, errors) | {"security": []}
+    return operation(name, summary, success, errors, parameters=parameters) | {"security": []}
 
 
 def answer(status: int, text: str, schema: Schema, links: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -141,4 +148,9 @@ LISTING = [
     ),
     _parameter("start", "The value of what is sorted by to go on after.", TEXT),
     _parameter("with_metadata", "`true`: with counts, as an object. Anything else is as good as absent.", TEXT),
+]
+STATUS = [
+    _parameter(
+        "since", "Only the seconds of the history after the first so many; where that is long ago, all.", _NUMBER
+    )
 ]

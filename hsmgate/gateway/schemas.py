@@ -14,6 +14,7 @@ from hsmgate.domain.digests import DIGESTS
 from hsmgate.domain.mechanisms import ML_DSA_SIGNATURE_SIZES
 from hsmgate.gateway.keyring import LONGEST_NAME
 from hsmgate.gateway.sobjects import RSA_BITS, KeyOperation, Sobject
+from hsmgate.gateway.status import StatusAnswer
 
 Schema = dict[str, Any]
 
@@ -177,6 +178,7 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         **_sobject(),
+        **_status(),
     }
 
 
@@ -220,6 +222,12 @@ def _sobject() -> dict[str, Schema]:
         properties[member] = {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z$"}
     found["Sobject"]["description"] = "A key. Times are YYYYMMDDTHHMMSSZ; what PKCS#11 does not tell is that of 1970."
     return found
+
+
+def _status() -> dict[str, Schema]:
+    """The status as it is encoded, where a null is a null."""
+    _, components = msgspec.json.schema_components([StatusAnswer], ref_template="#/components/schemas/{name}")
+    return components
 
 
 def _present(schema: Schema) -> Schema:

@@ -27,14 +27,14 @@ async def test_each_item_is_counted_once_by_what_came_first() -> None:
     batch.put([1, 2], [True, Failure(422, "no")], "CKM_RSA_PKCS", "RSA")
     batch.put([3], [Failure(400, "bad")])
     figures.note(batch, await batch.wait(lambda: DeadlinePassed("late")))
-    assert figures.take() == {
+    assert figures.counts.take() == {
         ("verify", 200, "EC", "CKM_ECDSA"): 2,
         ("verify", 422, "RSA", "CKM_RSA_PKCS"): 1,
         ("verify", 400, "none", "none"): 1,
         ("verify", 504, "none", "none"): 1,
     }
     assert sum(figures.seconds.counts) == 5
-    assert not figures.take()
+    assert not figures.counts.take()
 
 
 async def test_what_a_caller_did_not_wait_for_is_499() -> None:
@@ -42,7 +42,7 @@ async def test_what_a_caller_did_not_wait_for_is_499() -> None:
     batch = Batch(2, 60.0)
     batch.put([1], [b"s"], "CKM_EDDSA", "Ed25519")
     figures.note(batch, batch.so_far())
-    assert figures.take() == {("sign", 200, "Ed25519", "CKM_EDDSA"): 1, ("sign", 499, "none", "none"): 1}
+    assert figures.counts.take() == {("sign", 200, "Ed25519", "CKM_EDDSA"): 1, ("sign", 499, "none", "none"): 1}
 
 
 async def test_a_token_counts_items_as_they_go_and_come() -> None:
@@ -54,5 +54,5 @@ async def test_a_token_counts_items_as_they_go_and_come() -> None:
     pool.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a", b"signed b"]
-    assert (sum(pool.figures.waited.counts), sum(pool.figures.in_signer.counts)) == (2, 2)
+    assert (sum(pool.figures.waited.take()[0]), sum(pool.figures.in_signer.take()[0])) == (2, 2)
     assert pool.figures.unsigned_seconds() < 60

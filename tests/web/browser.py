@@ -38,9 +38,11 @@ class Browser:
         self._driver = driver
 
     def open(self, url: str) -> None:
-        """Load a page, in a size that is a desk's."""
+        """Load a page, in a size that is a desk's, with nothing logged of the one before."""
         self.cdp("Emulation.clearDeviceMetricsOverride")
         self._driver.get("about:blank")
+        self.requests()
+        self.complaints()
         self._driver.get(url)
 
     def find(self, css: str) -> WebElement:

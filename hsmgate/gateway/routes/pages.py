@@ -1,4 +1,4 @@
-"""GET /docs and what it is made of, without credentials."""
+"""GET /docs, GET /status and what they are made of, without credentials."""
 
 from aiohttp import ETag, hdrs, web
 
@@ -8,6 +8,11 @@ from hsmgate.gateway.pages import FILES, HEADERS, PARTS, WebFile
 async def docs(request: web.Request) -> web.Response:
     """The API for people: /openapi.json drawn, with a form for each call."""
     return _answer(request, FILES["docs.html"])
+
+
+async def status(request: web.Request) -> web.Response:
+    """How the gateway is, for people: /status.json drawn, again and again."""
+    return _answer(request, FILES["status.html"])
 
 
 async def part(request: web.Request) -> web.Response:
@@ -31,4 +36,4 @@ def _answer(request: web.Request, file: WebFile) -> web.Response:
     return response
 
 
-ROUTES = (web.get("/docs", docs), web.get("/web/{file}", part))
+ROUTES = (web.get("/docs", docs), web.get("/status", status), web.get("/web/{file}", part))

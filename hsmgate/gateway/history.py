@@ -1,0 +1,159 @@
+"""The last minutes, second by second, for the status page: made of the figures that are kept anyway."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import sub
+
+from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.signing import BatchSigner
+
+SECONDS = 900
+"""How far it goes back."""
+
+Trouble = tuple[str, str | None]
+"""What went wrong, in words, and the token that it is about, where it is about one."""
+
+_ITEMS = {
+    400: "an item was wrong in itself",
+    403: "an item asked for what its key or its app may not do",
+    404: "an item named no key that its app may use",
+    409: "an item named a key that is not the only one of that name or kid",
+    422: "an item asked for what its token cannot do",
+    429: "an app came to its limit",
+    499: "a caller went away before its items were done",
+    500: "a token failed on an item",
+    503: "an item had no signer",
+    504: "an item was not done in time",
+}
+"""By an item's status."""
+
+_ENDS = {
+    End.HUNG: "a signer hung in a call and was killed",
+    End.CRASHED: "a signer crashed",
+    End.KILLED: "a signer was killed by somebody",
+    End.TOKEN_LOST: "a signer ended: the token, or its login, was gone or could not sign",
+    End.DISTRUSTED: "a signer was killed: its signature did not verify",
+    End.PROTOCOL: "a signer was killed: it answered what it was not asked",
+    End.BUG: "a signer ended by a bug",
+    End.EXITED: "a signer left by itself",
+}
+"""A worn signer's end is no error."""
+
+_STARTS = {StartFault.PIN: "the PIN was refused", StartFault.OTHER: "a signer did not start"}
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What a second was like. Rates are items a second; p50 and p99 are of their milliseconds, None where none came."""
+
+    at: float
+    ok: float
+    failed: float
+    p50_ms: float | None
+    p99_ms: float | None
+    waiting: int
+    troubles: Mapping[Trouble, int]
+
+
+class History:
+    """The last SECONDS seconds, and how many there have been."""
+
+    def __init__(self, signer: BatchSigner) -> None:
+        self.count = 0
+        self._signer = signer
+        self._seconds: deque[Second] = deque(maxlen=SECONDS)
+        self._statuses = self._all_statuses()
+        self._durations = [*signer.figures.seconds.counts]
+        self._ends: dict[Trouble, int] = {}
+
+    async def keep(self) -> None:
+        """Note each second that is over, for ever. Of those that the loop had no time for, each gets an even share."""
+        noted = time.monotonic()
+        while True:
+            await asyncio.sleep(1 - (time.monotonic() - noted) % 1)
+            over = int(time.monotonic() - noted)
+            if over:
+                noted += over
+                self.note(over)
+
+    def note(self, seconds: int) -> None:
+        """So many seconds are over since the last time."""
+        statuses, durations = self._new_items()
+        troubles = Counter(dict(self._new_ends()))
+        troubles.update({(_ITEMS[status], None): count for status, count in statuses.items() if status in _ITEMS})
+        ok = statuses.pop(200, 0)
+        waiting = sum(pool.waiting for pool in self._signer.pools)
+        rates = round(ok / seconds, 1), round(statuses.total() / seconds, 1)
+        times = quantile_ms(durations, 0.5), quantile_ms(durations, 0.99)
+        now = time.time()
+        for ago in range(min(seconds, SECONDS) - 1, -1, -1):
+            self._seconds.append(Second(now - ago, *rates, *times, waiting, troubles if ago == 0 else {}))
+        self.count += seconds
+
+    def latest(self, seconds: int) -> Sequence[Second]:
+        """The last so many seconds, as far as they are remembered."""
+        return [*itertools.islice(self._seconds, max(0, len(self._seconds) - seconds), None)]
+
+    def troubles(self) -> Iterator[tuple[Trouble, int, float]]:
+        """What went wrong, how often and when last (seconds since 1970), the last first."""
+        counts: dict[Trouble, int] = {}
+        lasts: dict[Trouble, float] = {}
+        for second in reversed(self._seconds):
+            for trouble, count in second.troubles.items():
+                counts[trouble] = counts.get(trouble, 0) + count
+                lasts.setdefault(trouble, second.at)
+        for trouble, last in lasts.items():
+            yield trouble, counts[trouble], last
+
+    def _new_items(self) -> tuple[Counter[int], list[int]]:
+        """How many items there were since the last time, by status and by duration."""
+        statuses, durations = self._all_statuses(), [*self._signer.figures.seconds.counts]
+        new = statuses - self._statuses, [*map(sub, durations, self._durations)]
+        self._statuses, self._durations = statuses, durations
+        return new
+
+    def _all_statuses(self) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        for (_, status, _, _), count in self._signer.figures.counts.items():
+            statuses[status] += count
+        return statuses
+
+    def _new_ends(self) -> Iterator[tuple[Trouble, int]]:
+        """The signers that ended since the last time, or did not start, by what is said of it."""
+        for pool in self._signer.pools:
+            for trouble, count in _ends_of(pool):
+                new = count - self._ends.get(trouble, 0)
+                self._ends[trouble] = count
+                if new > 0:
+                    yield trouble, new
+
+
+def _ends_of(pool: TokenPool) -> Iterator[tuple[Trouble, int]]:
+    """What went wrong with the signers of a token since the start."""
+    for end, count in pool.figures.ends.items():
+        if end in _ENDS:
+            yield (_ENDS[end], pool.name), count
+    for fault, count in pool.figures.failed_starts.items():
+        yield (_STARTS[fault], pool.name), count
+
+
+def quantile_ms(counts: Sequence[int], share: float) -> float | None:
+    """The milliseconds that so large a share took at most, None where there is nothing.
+
+    counts: of the buckets between BOUNDS_SECONDS. Inside a bucket they are taken to be spread evenly.
+    """
+    wanted = share * sum(counts)
+    if not wanted:
+        return None
+    below = 0.0
+    bounds = (0.0, *BOUNDS_SECONDS, BOUNDS_SECONDS[-1])
+    for (low, high), count in zip(itertools.pairwise(bounds), counts, strict=True):
+        if below + count >= wanted:
+            return float(f"{1000 * (low + (high - low) * (wanted - below) / count):.3g}")
+        below += count
+    return 1000 * BOUNDS_SECONDS[-1]

@@ -1,0 +1,61 @@
+/** What /status shows in words: tokens, errors, keys, and which process says so. */
+
+import { el } from "./dom.js";
+
+export function tokensView(tokens) {
+  const heads = ["Token", "State", "Signers", "Sessions", "In hand", "Waiting"];
+  return table(heads, tokens.map((token) => [
+    token.name,
+    el("span", { class: token.up ? "good" : "bad" }, token.up ? "up" : "down", token.why === null ? "" : `: ${token.why}`),
+    signersText(token.signers),
+    token.sessions,
+    token.in_flight,
+    token.waiting,
+  ]));
+}
+
+function signersText(signers) {
+  const there = Object.entries(signers).filter(([, count]) => count > 0);
+  return there.map(([state, count]) => `${count} ${state}`).join(", ") || "none";
+}
+
+export function errorsView(errors) {
+  if (!errors.length) return el("p", {}, "None.");
+  return table(["What", "Token", "How often", "Last"], errors.map((error) => [
+    error.what,
+    error.token ?? "–",
+    error.count,
+    new Date(error.last * 1000).toLocaleTimeString(),
+  ]));
+}
+
+export function keysView(keys) {
+  const kinds = Object.entries(keys);
+  if (!kinds.length) return el("p", {}, "None.");
+  return el("ul", { class: "kinds" }, ...kinds.map(([kind, count]) => el("li", {}, el("strong", {}, String(count)), ` ${kind}`)));
+}
+
+export function processText({ version, uptime_seconds, process, config_taken_over_at }) {
+  const said = [`hsmgate ${version}`, `up for ${durationText(uptime_seconds)}`];
+  if (process.of > 1) said.push(`this is process ${process.number} of ${process.of}, and the figures are its own`);
+  said.push(`config taken over on ${new Date(config_taken_over_at * 1000).toLocaleString()}`);
+  return `${said.join(" · ")}.`;
+}
+
+function durationText(seconds) {
+  const parts = [[Math.floor(seconds / 86400), "d"], [Math.floor(seconds / 3600) % 24, "h"], [Math.floor(seconds / 60) % 60, "min"]];
+  const from = parts.findIndex(([count]) => count > 0);
+  if (from < 0) return `${Math.floor(seconds)} s`;
+  return parts.slice(from, from + 2).map(([count, unit]) => `${count} ${unit}`).join(" ");
+}
+
+function table(heads, rows) {
+  return el(
+    "table",
+    {},
+    el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
+    el("tbody", {}, ...rows.map(([first, ...rest]) =>
+      el("tr", {}, el("th", { scope: "row" }, first), ...rest.map((cell) => el("td", {}, cell instanceof Node ? cell : String(cell)))),
+    )),
+  );
+}

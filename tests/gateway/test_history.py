@@ -1,0 +1,90 @@
+"""The last minutes, second by second."""
+
+import pytest
+
+from hsmgate.config import Server
+from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
+from hsmgate.gateway.history import SECONDS, History, quantile_ms
+from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.signing import BatchSigner
+
+
+@pytest.fixture
+def pool() -> TokenPool:
+    return TokenPool("hsm", 1, lambda pool, keys: None)
+
+
+@pytest.fixture
+def signer(pool: TokenPool) -> BatchSigner:
+    return BatchSigner(Keyring(), [pool], Server())
+
+
+def count(signer: BatchSigner, status: int, items: int, seconds: float) -> None:
+    signer.figures.counts["sign", status, "RSA", "CKM_RSA_PKCS"] += items
+    signer.figures.seconds.add(seconds, items)
+
+
+def test_a_second_has_what_came_in_it(signer: BatchSigner) -> None:
+    count(signer, 200, 7, 0.004)
+    history = History(signer)
+    count(signer, 200, 99, 0.004)
+    count(signer, 404, 1, 0.4)
+    history.note(1)
+    history.note(1)
+    first, second = history.latest(SECONDS)
+    assert (first.ok, first.failed, second.ok, second.failed) == (99, 1, 0, 0)
+    assert first.p50_ms is not None
+    assert first.p99_ms is not None
+    assert 2.5 < first.p50_ms < 5 == first.p99_ms
+    assert second.p50_ms is second.p99_ms is None
+
+
+def test_seconds_that_were_missed_share_what_came(signer: BatchSigner) -> None:
+    history = History(signer)
+    count(signer, 200, 10, 0.004)
+    history.note(4)
+    assert [second.ok for second in history.latest(SECONDS)] == [2.5] * 4
+    assert [second.at - history.latest(SECONDS)[0].at for second in history.latest(SECONDS)] == [0, 1, 2, 3]
+    history.note(10 * SECONDS)
+    assert len(history.latest(SECONDS)) == SECONDS
+    assert history.count == 4 + 10 * SECONDS
+
+
+def test_it_has_an_end(signer: BatchSigner) -> None:
+    history = History(signer)
+    for _ in range(SECONDS + 5):
+        history.note(1)
+    assert [len(history.latest(seconds)) for seconds in (0, 1, SECONDS, SECONDS + 1)] == [0, 1, SECONDS, SECONDS]
+
+
+def test_what_went_wrong_is_added_up_and_forgotten(signer: BatchSigner, pool: TokenPool) -> None:
+    history = History(signer)
+    count(signer, 500, 3, 0.001)
+    pool.figures.ends[End.CRASHED] += 1
+    pool.figures.ends[End.WORN] += 1
+    history.note(1)
+    count(signer, 500, 2, 0.001)
+    pool.figures.failed_starts[StartFault.PIN] += 1
+    history.note(1)
+    assert {trouble: times for trouble, times, _ in history.troubles()} == {
+        ("a token failed on an item", None): 5,
+        ("a signer crashed", "hsm"): 1,
+        ("the PIN was refused", "hsm"): 1,
+    }
+    history.note(SECONDS)
+    assert [*history.troubles()] == []
+
+
+@pytest.mark.parametrize(
+    ("bucket", "share", "milliseconds"),
+    [(0, 0.5, 0.25), (0, 1.0, 0.5), (1, 0.5, 0.75), (-2, 1.0, 60_000), (-1, 0.5, 60_000)],
+)
+def test_a_quantile_lies_in_its_bucket(bucket: int, share: float, milliseconds: float) -> None:
+    counts = [0] * (len(BOUNDS_SECONDS) + 1)
+    counts[bucket] = 10
+    assert quantile_ms(counts, share) == pytest.approx(milliseconds)
+
+
+def test_there_is_no_quantile_of_nothing() -> None:
+    assert quantile_ms([0] * (len(BOUNDS_SECONDS) + 1), 0.5) is None
