@@ -177,6 +177,13 @@ async def test_a_certificate_is_its_app_on_every_call_and_for_a_session(scene: S
     assert (await scene.session(None, "nameless"))[0] == TWIN
 
 
+async def test_pages_of_other_sites_have_no_use_of_a_browsers_certificate(scene: Scene) -> None:
+    for site, status in (("cross-site", 401), ("same-site", 401), ("same-origin", 200), ("none", 200)):
+        url, headers = scene.gateway.url + AUTH, {"Sec-Fetch-Site": site}
+        async with scene.clients["machine"].post(url, headers=headers) as response:
+            assert response.status == status, site
+
+
 async def test_a_certificate_of_two_apps_must_say_which(scene: Scene) -> None:
     assert await scene.call(REFRESH, None, "both") == 401
     assert (await scene.session(basic(MACHINE), "both"))[0] == MACHINE

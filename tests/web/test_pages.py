@@ -18,7 +18,7 @@ POLICY = (
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("path", ["docs", *(f"web/{name}" for name in PARTS)])
+@pytest.mark.parametrize("path", ["docs", "status", *(f"web/{name}" for name in PARTS)])
 async def test_a_page_is_sent_once_and_forbids_what_it_does_not_need(gateway: Gateway, path: str) -> None:
     url = f"{gateway.url}/{path}"
     async with gateway.client.get(url) as response:

@@ -12,6 +12,9 @@ CALLERS = web.AppKey("callers", Callers)
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="hsmgate", Bearer realm="hsmgate"'}
 """What a 401 must say (RFC 9110, section 11.6.1), with the parameter that RFC 6750 (section 3) wants of Bearer."""
 
+_OWN_SITE = ("same-origin", "none")
+"""A page of ours, or the user himself; what is no browser sends none of these words."""
+
 
 async def caller(request: web.Request) -> App:
     """The app that calls. Raises HTTPUnauthorized, or HTTPServiceUnavailable where its provider's keys are missing."""
@@ -36,7 +39,13 @@ async def identify(request: web.Request, *, by_session: bool) -> Identity:
 
 
 def _certificate(request: web.Request) -> bytes | None:
-    """The client's certificate, DER. TLS has verified it, or there would be no connection."""
+    """The client's certificate, DER. TLS has verified it, or there would be no connection.
+
+    A browser shows it for the pages of every site, so what another site's page sends (Sec-Fetch-Site, W3C Fetch
+    Metadata) is not its owner's word.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
+        return None
     tls = request.transport.get_extra_info("ssl_object") if request.transport else None
     der: bytes | None = tls.getpeercert(binary_form=True) if tls else None
     return der
