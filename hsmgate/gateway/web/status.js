@@ -79,6 +79,7 @@ function keep({ history: news, instance, now }) {
 function show(status) {
   const heading = status.ready ? "Ready" : "Not ready";
   if (place("ready").textContent !== heading) place("ready").textContent = heading;
+  document.title = `${heading} · hsmgate`;
   place("ready").className = status.ready ? "good" : "bad";
   place("process").textContent = processText(status);
   for (const chart of charts) chart.draw(history);
