@@ -21,6 +21,9 @@ GONE = 499
 """The status of an item whose caller went away before there was a result. It may have been signed; nobody has it."""
 
 
+Arrival = tuple[Sequence[int], float, str, str, str]
+
+
 def failure(error: ItemError) -> Failure:
     """The error as an item's result."""
     return Failure(error.status, str(error))
@@ -38,7 +41,7 @@ class Batch:
 
     kids: of the items' keys; None for a key that the caller brought, and until an item's key is found.
     begun, deadline: when it came and when the time is up, by CLOCK_MONOTONIC.
-    arrivals: of what was put: which places, when, and the mechanism and the key type of it.
+    arrivals: of what was put: which places, when, and the mechanism, the key type and the token of it.
     repeated: whether something came for a filled place.
     """
 
@@ -47,7 +50,7 @@ class Batch:
     def __init__(self, size: int, timeout_seconds: float, action: Action = Action.SIGN) -> None:
         self.kids: list[str | None] = [None] * size
         self.action = action
-        self.arrivals: list[tuple[Sequence[int], float, str, str]] = []
+        self.arrivals: list[Arrival] = []
         self._results: list[Result | None] = [None] * size
         self._left = size
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -56,15 +59,23 @@ class Batch:
         self.over = False
         self.repeated = False
 
-    def put(self, indexes: Sequence[int], results: Iterable[Result], mechanism: str = "", key_type: str = "") -> None:
+    def put(
+        self,
+        indexes: Sequence[int],
+        results: Iterable[Result],
+        mechanism: str = "",
+        key_type: str = "",
+        token: str = "",
+    ) -> None:
         """Fill places.
 
         mechanism: the PKCS#11 name of what was planned for them, empty where nothing was.
         key_type: of their key, empty where there is none.
+        token: the name of the one that it comes from, empty where it comes from none.
         """
         if self.over:
             return
-        self.arrivals.append((indexes, time.monotonic(), mechanism, key_type))
+        self.arrivals.append((indexes, time.monotonic(), mechanism, key_type, token))
         places = self._results
         for index, result in zip(indexes, results, strict=True):
             if places[index] is None:
@@ -98,7 +109,7 @@ class Batch:
         histories: list[tuple[str | None, float]] = [(None, _milliseconds(self.begun, time.monotonic()))] * len(
             self.kids
         )
-        for indexes, at, mechanism, _ in reversed(self.arrivals):  # what came first counts
+        for indexes, at, mechanism, *_ in reversed(self.arrivals):  # what came first counts
             history = mechanism or None, _milliseconds(self.begun, at)
             for index in indexes:
                 histories[index] = history
@@ -179,9 +190,9 @@ class Run:
             for index, payload, signature in zip(self.indexes, self.payloads, signatures, strict=True)
         ]
 
-    def fail(self, reason: Failure) -> None:
-        """Put the same failure in every place."""
-        self.batch.put(self.indexes, [reason] * len(self), key_type=self.work.key_type)
+    def fail(self, reason: Failure, token: str) -> None:
+        """Put the same failure in every place; token: the name of the one that it comes from."""
+        self.batch.put(self.indexes, [reason] * len(self), key_type=self.work.key_type, token=token)
 
 
 def _milliseconds(since: float, until: float) -> float:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from operator import sub
 from typing import TypeVar
 
-from hsmgate.gateway.batch import GONE, Batch, Result
+from hsmgate.gateway.batch import GONE, Arrival, Batch, Result
 from hsmgate.ipc.messages import Failure
 
 BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -118,31 +118,37 @@ ItemKind = tuple[str, int, str, str]
 
 
 class ItemFigures:
-    """What became of items, and how long that took them in all."""
+    """What became of items, and how long that took them in all.
+
+    failures: by status and the token that they come from; the empty name stands for none.
+    """
 
     def __init__(self) -> None:
         self.counts = Tally[ItemKind]()
+        self.failures: Counter[tuple[int, str]] = Counter()
         self.seconds = Durations()
 
     def note(self, batch: Batch, results: Sequence[Result | None]) -> None:
         """Count a batch that is over; None stands for what nobody waited for."""
         if _ERRORS.isdisjoint(map(type, results)) and not batch.repeated:
-            for indexes, at, mechanism, key_type in batch.arrivals:
+            for indexes, at, mechanism, key_type, _ in batch.arrivals:
                 self.counts[batch.action, 200, key_type or NOTHING, mechanism or NOTHING] += len(indexes)
                 self.seconds.add(at - batch.begun, len(indexes))
         else:
             self._note_each(batch, results)
 
     def _note_each(self, batch: Batch, results: Sequence[Result | None]) -> None:
-        nowhere = (), time.monotonic(), "", ""
-        histories: list[tuple[Sequence[int], float, str, str]] = [nowhere] * len(results)
+        nowhere = (), time.monotonic(), "", "", ""
+        histories: list[Arrival] = [nowhere] * len(results)
         for arrival in reversed(batch.arrivals):  # what came first counts
             for index in arrival[0]:
                 histories[index] = arrival
-        for result, (_, at, mechanism, key_type) in zip(results, histories, strict=True):
+        for result, (_, at, mechanism, key_type, token) in zip(results, histories, strict=True):
             status = GONE if result is None else result.status if isinstance(result, Failure) else 200
             self.counts[batch.action, status, key_type or NOTHING, mechanism or NOTHING] += 1
             self.seconds.add(at - batch.begun)
+            if status != 200:
+                self.failures[status, token] += 1
 
 
 _ERRORS = frozenset({Failure, type(None)})

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from operator import sub
 
 from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
-from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signing import BatchSigner
 
 SECONDS = 900
@@ -23,10 +22,10 @@ _ITEMS = {
     403: "an item asked for what its key or its app may not do",
     404: "an item named no key that its app may use",
     409: "an item named a key that is not the only one of that name or kid",
-    422: "an item asked for what its token cannot do",
+    422: "an item asked for what the token cannot do",
     429: "an app came to its limit",
     499: "a caller went away before its items were done",
-    500: "a token failed on an item",
+    500: "the token failed on an item",
     503: "an item had no signer",
     504: "an item was not done in time",
 }
@@ -69,7 +68,7 @@ class History:
         self._seconds: deque[Second] = deque(maxlen=SECONDS)
         self._statuses = self._all_statuses()
         self._durations = [*signer.figures.seconds.counts]
-        self._ends: dict[Trouble, int] = {}
+        self._troubles: dict[Trouble, int] = {}
 
     async def keep(self) -> None:
         """Note each second that is over, for ever. Of those that the loop had no time for, each gets an even share."""
@@ -84,8 +83,7 @@ class History:
     def note(self, seconds: int) -> None:
         """So many seconds are over since the last time."""
         statuses, durations = self._new_items()
-        troubles = Counter(dict(self._new_ends()))
-        troubles.update({(_ITEMS[status], None): count for status, count in statuses.items() if status in _ITEMS})
+        troubles = dict(self._new_troubles())
         ok = statuses.pop(200, 0)
         waiting = sum(pool.waiting for pool in self._signer.pools)
         rates = round(ok / seconds, 1), round(statuses.total() / seconds, 1)
@@ -123,23 +121,25 @@ class History:
             statuses[status] += count
         return statuses
 
-    def _new_ends(self) -> Iterator[tuple[Trouble, int]]:
-        """The signers that ended since the last time, or did not start, by what is said of it."""
+    def _new_troubles(self) -> Iterator[tuple[Trouble, int]]:
+        """What went wrong since the last time, and how often."""
+        for trouble, count in self._all_troubles():
+            new = count - self._troubles.get(trouble, 0)
+            self._troubles[trouble] = count
+            if new > 0:
+                yield trouble, new
+
+    def _all_troubles(self) -> Iterator[tuple[Trouble, int]]:
+        """What went wrong since the start."""
+        for (status, token), count in self._signer.figures.failures.items():
+            if status in _ITEMS:
+                yield (_ITEMS[status], token or None), count
         for pool in self._signer.pools:
-            for trouble, count in _ends_of(pool):
-                new = count - self._ends.get(trouble, 0)
-                self._ends[trouble] = count
-                if new > 0:
-                    yield trouble, new
-
-
-def _ends_of(pool: TokenPool) -> Iterator[tuple[Trouble, int]]:
-    """What went wrong with the signers of a token since the start."""
-    for end, count in pool.figures.ends.items():
-        if end in _ENDS:
-            yield (_ENDS[end], pool.name), count
-    for fault, count in pool.figures.failed_starts.items():
-        yield (_STARTS[fault], pool.name), count
+            for end, count in pool.figures.ends.items():
+                if end in _ENDS:
+                    yield (_ENDS[end], pool.name), count
+            for fault, count in pool.figures.failed_starts.items():
+                yield (_STARTS[fault], pool.name), count
 
 
 def quantile_ms(counts: Sequence[int], share: float) -> float | None:

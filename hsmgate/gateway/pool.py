@@ -135,11 +135,13 @@ class TokenPool:
         orphans = [run for message in signer.in_flight.values() for run in message.runs]
         signer.in_flight.clear()
         if signer.distrusted:
-            for run in reversed(self._without_distrusted([run for run in orphans if _may_run_again(run)])):
+            for run in reversed(self._without_distrusted([run for run in orphans if _may_run_again(run, self.name)])):
                 self._waiting.add_first(run)
         else:
-            singles = [single for run in orphans if _may_run_again(run) for single in run.singles()]
-            self._waiting.suspects.extend(self._hand_over([single for single in singles if _survives(single)]))
+            singles = [single for run in orphans if _may_run_again(run, self.name) for single in run.singles()]
+            self._waiting.suspects.extend(
+                self._hand_over([single for single in singles if _survives(single, self.name)])
+            )
         self.let_go()
         self._dispatch()
         return sum(map(len, orphans))
@@ -206,9 +208,9 @@ class TokenPool:
             for item, result in zip(run.singles(), results, strict=True):
                 item.second = True
                 if not _is_token_failure(result) or self._hand_over([item]):
-                    item.batch.put(item.indexes, (result,), mechanism, item.work.key_type)
+                    item.batch.put(item.indexes, (result,), mechanism, item.work.key_type, self.name)
         else:
-            run.batch.put(run.indexes, results, mechanism, run.work.key_type)
+            run.batch.put(run.indexes, results, mechanism, run.work.key_type, self.name)
 
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""
@@ -232,7 +234,7 @@ class TokenPool:
         """The runs whose key is trusted; the others go to other tokens, or get an error."""
         trusted = [run for run in runs if not self.distrusts(run.work)]
         for run in self._hand_over([run for run in runs if self.distrusts(run.work)]):
-            run.fail(failure(TokenFailed("the token's signatures do not verify under this key")))
+            run.fail(failure(TokenFailed("the token's signatures do not verify under this key")), self.name)
         return trusted
 
     def _that_stay(self, runs: list[Run]) -> list[Run]:
@@ -242,7 +244,7 @@ class TokenPool:
         if refusal is None:
             return here
         for run in here:
-            run.fail(failure(refusal))
+            run.fail(failure(refusal), self.name)
         return []
 
     def _hand_over(self, runs: list[Run]) -> list[Run]:
@@ -301,7 +303,7 @@ class TokenPool:
             signer.process.send(Sign(number, parts, deadline, express))
         except (FrameError, ValueError):
             for run in runs:
-                run.fail(failure(TokenFailed("it cannot be carried to a signer")))
+                run.fail(failure(TokenFailed("it cannot be carried to a signer")), self.name)
             return
         expected = sum(len(run) * self._costs.of(run.work) for run in runs)
         now = time.monotonic()
@@ -322,16 +324,16 @@ def _is_token_failure(result: Result) -> bool:
     return isinstance(result, Failure) and result.status in TOKEN_FAILURES
 
 
-def _may_run_again(run: Run) -> bool:
+def _may_run_again(run: Run, token: str) -> bool:
     """Whether items that a dead signer held may run again; else they have their answer."""
     if run.work.once:
-        run.fail(failure(TokenFailed("the signer died; a one-time key is not tried again")))
+        run.fail(failure(TokenFailed("the signer died; a one-time key is not tried again")), token)
     return not run.work.once
 
 
-def _survives(item: Run) -> bool:
+def _survives(item: Run, token: str) -> bool:
     """Count a death. Whether the item is tried again after it; else it has its answer."""
     item.deaths += 1
     if item.deaths >= DEATHS_AT_MOST:
-        item.fail(failure(TokenFailed(f"the signer died {item.deaths} times with this item in hand")))
+        item.fail(failure(TokenFailed(f"the signer died {item.deaths} times with this item in hand")), token)
     return item.deaths < DEATHS_AT_MOST

@@ -20,7 +20,9 @@ def signer(pool: TokenPool) -> BatchSigner:
     return BatchSigner(Keyring(), [pool], Server())
 
 
-def count(signer: BatchSigner, status: int, items: int, seconds: float) -> None:
+def count(signer: BatchSigner, status: int, items: int, seconds: float, token: str = "hsm") -> None:
+    if status != 200:
+        signer.figures.failures[status, token] += items
     signer.figures.counts["sign", status, "RSA", "CKM_RSA_PKCS"] += items
     signer.figures.seconds.add(seconds, items)
 
@@ -65,10 +67,13 @@ def test_what_went_wrong_is_added_up_and_forgotten(signer: BatchSigner, pool: To
     pool.figures.ends[End.WORN] += 1
     history.note(1)
     count(signer, 500, 2, 0.001)
+    count(signer, 400, 1, 0.001, "")
+    count(signer, 299, 1, 0.001)
     pool.figures.failed_starts[StartFault.PIN] += 1
     history.note(1)
     assert {trouble: times for trouble, times, _ in history.troubles()} == {
-        ("a token failed on an item", None): 5,
+        ("the token failed on an item", "hsm"): 5,
+        ("an item was wrong in itself", None): 1,
         ("a signer crashed", "hsm"): 1,
         ("the PIN was refused", "hsm"): 1,
     }
