@@ -29,9 +29,11 @@ def tomls() -> list[tuple[str, str]]:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Where each command stands, and its words."""
+    """Where each command stands, and its words. What `--help` says is held elsewhere."""
     for page in PAGES:
         for line, text in blocks(page):
+            if text.startswith("usage:"):
+                continue
             for command in text.replace("\\\n", " ").splitlines():
                 bare = _WRAPPER.sub("", command.strip())
                 if _OURS.match(bare):
