@@ -13,6 +13,7 @@ from hsmgate.domain.model import KeyInfo
 from hsmgate.domain.policy import Grant
 from hsmgate.errors import CommandError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring, is_kid
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.signing import BatchSigner
@@ -61,7 +62,7 @@ async def measure(plan: Plan, on_row: Callable[[Row], None]) -> KeyInfo:
             async with _pool(plan, token) as (supervisor, keyring, took):
                 key = _find(plan, keyring)
                 load = Load(
-                    BatchSigner(keyring, [supervisor.pool], plan.config.server),
+                    BatchSigner(keyring, [supervisor.pool], Current(plan.config.server)),
                     ItemSource(key, plan.hash_name, plan.padding),
                     _BENCH,
                 )

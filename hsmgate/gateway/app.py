@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
+from hsmgate.config.server import LARGEST_BODY
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.calls import CALLS, Calls
@@ -42,16 +43,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None) -> web.Application:
     """The application over a signer that is ready, with an audit log if there is to be one."""
-    app = web.Application(client_max_size=config.server.max_body, middlewares=[_each_call])
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_each_call])
     app[session.SESSIONS] = Sessions(signer.pools)
     app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
     app.cleanup_ctx.append(_callers)
-    app[CONNECTIONS] = Connections(config.server.request_timeout)
+    app[CONNECTIONS] = Connections(signer.current)
     app[CALLS] = Calls()
     app[sign.SIGNER] = signer
     app[keys.KEYRING] = signer.keyring
-    app[pubkey.PUBLISHED] = pubkey.everyone(config.server.published_keys)
-    app[keys.STRICT_LISTING] = config.server.strict_listing
+    app[pubkey.PUBLISHED] = pubkey.Published(signer.current)
+    app[sign.CURRENT] = signer.current
     app[keys.MANAGER] = KeyManager(signer)
     if audit is not None:
         app[auditing.AUDIT] = audit
@@ -59,7 +60,6 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
     app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit)
     app[status.STATUS] = Status(signer, app[monitoring.READINESS])
     app.cleanup_ctx.append(_monitored)
-    app[sign.MAX_ITEMS] = config.server.max_items
     for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages, status):
         routes = (
             web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES

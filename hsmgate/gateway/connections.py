@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from hsmgate.gateway.current import Current
+
 WATCH_SECONDS = 1.0
 
 MEMBERS_OF_AN_ITEM, MEMBERS_BESIDES = 32, 10_000
@@ -16,11 +18,12 @@ MEMBERS_OF_AN_ITEM, MEMBERS_BESIDES = 32, 10_000
 class Connections:
     """What the gateway's connections are doing.
 
-    limit_seconds: for sending a first request's head, for a body, and for taking an answer.
+    current: has the limits. `request_timeout` is also for sending a first request's head, for a body, and for taking an
+    answer.
     """
 
-    def __init__(self, limit_seconds: float) -> None:
-        self.limit_seconds = limit_seconds
+    def __init__(self, current: Current) -> None:
+        self.current = current
         self._seen: dict[web.RequestHandler, _Seen] = {}
         self._spoke: set[object] = set()
         self._active = 0
@@ -76,7 +79,7 @@ class Connections:
                 seen.unread_since = None
             elif seen.unread_since is None:
                 seen.unread_since = now
-            if now - min(seen.waits_since or now, seen.unread_since or now) > self.limit_seconds:
+            if now - min(seen.waits_since or now, seen.unread_since or now) > self.current.server.request_timeout:
                 slow.append(protocol)
         self._spoke.clear()
         return slow
@@ -102,13 +105,14 @@ async def read_body(request: web.Request, items: int = 1) -> bytes:
     Raises HTTPRequestTimeout where it is too long in coming, HTTPRequestEntityTooLarge, or HTTPBadRequest where its
     Content-Encoding or Transfer-Encoding is not what it says.
     """
-    limit = request.app[CONNECTIONS].limit_seconds
+    server = request.app[CONNECTIONS].current.server
+    limit = server.request_timeout
     try:
         if request.content.is_eof():
-            body = await request.read()  # it came with the head
+            body = await _read(request, server.max_body)  # it came with the head
         else:
             async with asyncio.timeout(limit):
-                body = await request.read()
+                body = await _read(request, server.max_body)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {limit:g} s") from None
     except web.RequestPayloadError:
@@ -119,3 +123,17 @@ async def read_body(request: web.Request, items: int = 1) -> bytes:
         text = f"the body has {commas} commas, but at most {most} are allowed"
         raise web.HTTPRequestEntityTooLarge(most, commas, text=text)
     return body
+
+
+async def _read(request: web.Request, most: int) -> bytes:
+    """A body of at most so many bytes; `request.read` would go by the limit that aiohttp was started with.
+
+    Raises HTTPRequestEntityTooLarge.
+    """
+    request.content.set_read_chunk_size(most)
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > most:
+            raise web.HTTPRequestEntityTooLarge(most)
+    return bytes(body)

@@ -58,6 +58,7 @@ class Keyring:
         self._by_name: dict[str, list[Sobject]] = {}
         self._views: dict[App, _View] = {}
         self._views_by_scope: dict[Hashable, _View] = {}
+        self._views_before: dict[Hashable, _View] = {}
 
     def update(self, pool: TokenPool, keys: Keys) -> None:
         """Take in what a token has now."""
@@ -117,9 +118,14 @@ class Keyring:
                 missed |= homes
         return frozenset(pool for pool in failing if self._told.get(pool) and pool not in missed)
 
+    def forget_callers(self) -> None:
+        """Other apps call from now on. Views of what they may use are kept until the next time, if they are used."""
+        self.version += 1
+        self._views, self._views_by_scope, self._views_before = {}, {}, self._views_by_scope
+
     def _rebuild(self) -> None:
         self.version += 1
-        self._by_kid, self._by_name, self._views, self._views_by_scope = {}, {}, {}, {}
+        self._by_kid, self._by_name, self._views, self._views_by_scope, self._views_before = {}, {}, {}, {}, {}
         for pool, keys in self._told.items():
             for key in keys:
                 sobject = self._add(key, Route(pool, key.ref))
@@ -145,7 +151,7 @@ class Keyring:
         view = self._views.get(app)
         if view is None:
             scope = app.grant.scope
-            view = self._views_by_scope.get(scope) or self._look(app.grant)
+            view = self._views_by_scope.get(scope) or self._views_before.pop(scope, None) or self._look(app.grant)
             self._views[app] = self._views_by_scope[scope] = view
         return view
 

@@ -36,7 +36,6 @@ class Listener:
     """The application on its address."""
 
     def __init__(self, config: Config, signer: BatchSigner, audit: AuditLog | None) -> None:
-        self._drain_timeout = config.server.drain_timeout
         self._signer = signer
         self._app = make_app(config, signer, audit)
         self._connections = self._app[CONNECTIONS]
@@ -54,7 +53,7 @@ class Listener:
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
-        return [self._app[CALLERS].party, self._app[STATUS].party]
+        return [self._app[CALLERS].party, self._signer.party, self._app[STATUS].party]
 
     async def open(self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None) -> str:
         """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError."""
@@ -82,10 +81,11 @@ class Listener:
             return
         self._door.close()
         self._connections.end_with_answers()
-        idle_seconds = min(IDLE_SECONDS, self._drain_timeout)
+        drain_seconds = self._signer.current.server.drain_timeout
+        idle_seconds = min(IDLE_SECONDS, drain_seconds)
         if not await self._door.emptied(idle_seconds):
             self._runner.server.pre_shutdown()
-            await self._connections.answered(self._drain_timeout - idle_seconds)
+            await self._connections.answered(drain_seconds - idle_seconds)
         self._signer.stop()
         await self._connections.answered(LAST_SECONDS)
 

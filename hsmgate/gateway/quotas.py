@@ -7,7 +7,7 @@ of it, so that asking for what one may not have is no faster than asking for wha
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,6 +57,10 @@ class Quotas:
             yield items if count == len(items) else [*items[:count], *[refusal] * (len(items) - count)]
         finally:
             account.in_flight -= count
+
+    def forget_others(self, app_ids: Collection[str]) -> None:
+        """These are the apps now; the others come back, if they do, as new ones."""
+        self._accounts = {i: account for i, account in self._accounts.items() if i in app_ids or account.in_flight}
 
     def _account(self, app_id: str, limits: Limits) -> _Account:
         """The app's account, filled up to now."""

@@ -5,8 +5,9 @@ import logging
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
@@ -27,10 +28,24 @@ class Party:
     words: what it goes by, as key paths: "app" for all of [[app]], "server.max_items" for one word.
     prepare: looks at a new config, in a thread, and changes nothing. Raises ConfigError. What it returns takes the new
     config over: it is called in the event loop if all parties agree, and cannot fail.
+    unable: whether a config's part is beyond what can be taken while serving, so that it needs a restart.
     """
 
     words: frozenset[str]
     prepare: Callable[[Config], Takeover]
+    unable: Callable[[Config], bool] = lambda config: False
+
+
+class SlowParty(Protocol):
+    """A party that takes long to prepare, and is asked when all others agree."""
+
+    words: frozenset[str]
+
+    async def prepare(self, config: Config) -> Takeover:
+        """As a Party's, in the event loop. Cancelled, it may keep what it has begun for the next config."""
+
+    async def give_up(self) -> None:
+        """The config is not taken over: undo what was begun for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +61,103 @@ class _New:
 class Reloader:
     """Tells the parties when the config's file has changed. What none of them goes by needs a restart, and is named."""
 
-    def __init__(self, config: Config, parties: Sequence[Party], on_done: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parties: Sequence[Party],
+        slow: SlowParty | None = None,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
         """on_done: called when a load that was asked for is over, whether or not it was taken over."""
         self._started = config
         self._config = config
         self._parties = parties
+        self._slow = slow
         self._on_done = on_done
-        self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._requests = 0
+        self._loaded: Signature = None
 
     def ask(self) -> None:
-        """Load the file now, changed or not, and have every party take it: what it names may have changed."""
-        self._asked.set()
+        """Load the file now, changed or not, and have every party take it: what it names may have changed.
+
+        Those who ask while another load is under way share the next.
+        """
+        self._requests += 1
+        self._wanted.set()
 
     async def watch(self) -> None:
-        """Look at the file, for ever. The first look loads it: it may have changed since it was read at start."""
-        taken: Signature = None
+        """Load the file when somebody asks or it has changed, for ever."""
+        looking = asyncio.create_task(self._look())
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                await self._load()
+        finally:
+            looking.cancel()
+
+    async def _look(self) -> None:
+        """Look at the file, for ever. The first look has it loaded: it may have changed since it was read at start."""
         before: Signature = None
         while True:
-            asked = await self._pause()
+            await asyncio.sleep(LOOK_SECONDS)
             now = await asyncio.to_thread(_signature, self._config.file)
-            if asked or (now == before and now != taken):
-                taken = now
-                await self._load(asked=asked)
-            if asked:
-                self._on_done()
+            if now == before and now != self._loaded:
+                self._wanted.set()
             before = now
 
-    async def _pause(self) -> bool:
-        """Whether it ended because somebody asked."""
+    async def _load(self) -> None:
+        """Load the file, for all who have asked up to now."""
+        requests, self._requests = self._requests, 0
+        if not await self._load_for(requests):
+            self._requests += requests
+        elif requests:
+            self._on_done()
+
+    async def _load_for(self, requests: int) -> bool:
+        """Whether it is over; else a newer config goes before it."""
+        self._loaded = await asyncio.to_thread(_signature, self._config.file)
+        problems: Sequence[str] = ()
+        new: _New | None = None
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._asked.wait()
-        except TimeoutError:
-            return False
-        self._asked.clear()
+            new = await asyncio.to_thread(self._prepare, asked=requests > 0)
+            slowly = await self._prepare_slowly(new.config) if new else _nothing
+        except ConfigError as error:
+            problems = error.problems
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old config serves on
+            problems = (type(error).__name__,)  # its own text may quote the file
+        else:
+            if slowly is None:
+                return False
+            if new is not None:
+                self._take(new, slowly, requests)
+                return True
+        if self._slow is not None:
+            await self._slow.give_up()
+        for problem in problems:
+            log.error("the config is not taken over%s: %s", _for_all(requests), problem)
         return True
 
-    async def _load(self, *, asked: bool) -> None:
+    async def _prepare_slowly(self, config: Config) -> Takeover | None:
+        """What the slow party is to do; None where meanwhile the next load is wanted. Raises ConfigError."""
+        if self._slow is None:
+            return _nothing
+        prepared = asyncio.ensure_future(self._slow.prepare(config))
+        wanted = asyncio.ensure_future(self._wanted.wait())
         try:
-            new = await asyncio.to_thread(self._prepare, asked=asked)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("the config is not taken over: %s", problem)
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the old config serves on
-            # Its own text may quote the file.
-            log.error("the config is not taken over: %s", type(error).__name__)
-            return
-        if new is None:
-            return
-        for takeover in new.takeovers:
+            await asyncio.wait((prepared, wanted), return_when=asyncio.FIRST_COMPLETED)
+            return prepared.result() if prepared.done() else None
+        finally:
+            prepared.cancel()
+            wanted.cancel()
+            await asyncio.gather(prepared, wanted, return_exceptions=True)
+
+    def _take(self, new: "_New", slowly: Takeover, requests: int) -> None:
+        for takeover in (slowly, *new.takeovers):
             takeover()
         self._config = new.config
-        log.info("the config is taken over, changed: %s", ", ".join(new.changed) or "nothing")
+        log.info("the config is taken over%s, changed: %s", _for_all(requests), ", ".join(new.changed) or "nothing")
         if new.waiting:
             log.warning("the config has changes that need a restart: %s", ", ".join(new.waiting))
 
@@ -120,12 +179,23 @@ class Reloader:
                 problems += error.problems
         if problems:
             raise ConfigError(problems)
-        waiting = [path for path in _changes(self._started, config) if not self._has_party(path)]
+        taken = [party.words for party in self._parties if not party.unable(config)]
+        taken += [self._slow.words] if self._slow is not None else []
+        waiting = [path for path in _changes(self._started, config) if not any(map(partial(_covers, path), taken))]
         return _New(config, takeovers, changed, waiting)
 
-    def _has_party(self, path: str) -> bool:
-        section = path.partition(".")[0].partition("[")[0]
-        return any(path in party.words or section in party.words for party in self._parties)
+
+def _nothing() -> None:
+    """Take over nothing."""
+
+
+def _covers(path: str, words: frozenset[str]) -> bool:
+    return path in words or path.partition(".")[0].partition("[")[0] in words
+
+
+def _for_all(requests: int) -> str:
+    """How many asked for it, where that were several at once."""
+    return f" for {requests} requests" if requests > 1 else ""
 
 
 def _signature(file: Path) -> Signature:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from hsmgate.config import Config
 from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.audit.opening import audit_log
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, check_inherited, exposed_files
@@ -49,7 +50,8 @@ async def serve(config: Config, listen: str) -> None:
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
         listener = Listener(config, signer, audit)
-        reloader = Reloader(config, listener.parties, manager.ready)
+        parties = [*listener.parties, *([tls.party] if tls else [])]
+        reloader = Reloader(config, parties, on_done=manager.ready)
         watches: list[asyncio.Task[None]] = []
         try:
             address = await listener.open(listen, inherited, tls)
@@ -92,7 +94,7 @@ async def _signer(config: Config) -> AsyncIterator[BatchSigner]:
     supervisors = [Supervisor(token, config.folder, keyring.update) for token in config.token]
     try:
         await _start(supervisors)
-        yield BatchSigner(keyring, [supervisor.pool for supervisor in supervisors], config.server)
+        yield BatchSigner(keyring, [supervisor.pool for supervisor in supervisors], Current(config.server))
     finally:
         await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
 

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from hsmgate import config
+from hsmgate.config import Config
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Result, Run, Work, failure
+from hsmgate.gateway.current import TAKEN, Current
 from hsmgate.gateway.figures import ItemFigures
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.quotas import Quotas
+from hsmgate.gateway.reload import Party, Takeover
 from hsmgate.gateway.targets import Target, Targets, check_may
 from hsmgate.gateway.wire import SignItem, VerifyItem
 from hsmgate.ipc.messages import Action, Generate, Manage
@@ -22,15 +24,26 @@ class BatchSigner:
     figures: what is counted of them.
     """
 
-    def __init__(self, keyring: Keyring, pools: Sequence[TokenPool], server: config.Server) -> None:
+    def __init__(self, keyring: Keyring, pools: Sequence[TokenPool], current: Current) -> None:
+        """pools: those of all tokens; they may come and go, and the keyring's version tells."""
         self._keyring = keyring
         self._pools = pools
         self._targets = Targets(keyring, pools)
         self._quotas = Quotas()
-        self._server = server
+        self._current = current
         self._open: set[Batch] = set()
         self._stopping = False
         self.figures = ItemFigures()
+
+    @property
+    def current(self) -> Current:
+        """The limits that it goes by."""
+        return self._current
+
+    @property
+    def party(self) -> Party:
+        """Takes new limits and new apps."""
+        return Party(TAKEN, self._prepare)
 
     @property
     def pools(self) -> Sequence[TokenPool]:
@@ -48,7 +61,7 @@ class BatchSigner:
 
     def batch(self, size: int, action: Action = Action.SIGN) -> Batch:
         """A place for the results of so many items. Its time runs."""
-        return Batch(size, self._server.request_timeout, action)
+        return Batch(size, self._current.server.request_timeout, action)
 
     def reserve(self, kid: str, app: App) -> None:
         """From now on nobody but that app signs with the key, or changes it."""
@@ -73,13 +86,14 @@ class BatchSigner:
         runs: dict[TokenPool, dict[Work, Run]] = {}
         counts: dict[TokenPool, int] = {}
         brought: dict[object, Target] = {}
-        room = self._server.max_waiting - sum(pool.waiting for pool in self._pools)
+        most = self._current.server.max_waiting
+        room = most - sum(pool.waiting for pool in self._pools)
         for index, item in enumerate(items):
             try:
                 if isinstance(item, ItemError):
                     raise item
                 if room <= 0:
-                    raise NoSigner(f"too many items are waiting (max_waiting is {self._server.max_waiting})")
+                    raise NoSigner(f"too many items are waiting (max_waiting is {most})")
                 target = self._targets.of(item, app, brought)
             except ItemError as error:
                 batch.put((index,), (failure(error),))
@@ -100,7 +114,7 @@ class BatchSigner:
             pool.submit(pool_runs.values())
         self._open.add(batch)
         try:
-            results = await batch.wait(lambda: self._late(runs))
+            results = await batch.wait(lambda: self._late(batch, runs))
         except asyncio.CancelledError:
             self.figures.note(batch, batch.so_far())
             raise
@@ -117,7 +131,7 @@ class BatchSigner:
 
     async def manage(self, pool: TokenPool, order: Manage) -> None:
         """Change the keys of a token. Raises ItemError."""
-        timeout = self._server.request_timeout
+        timeout = self._current.server.request_timeout
         try:
             await asyncio.wait_for(pool.orders.manage(order), timeout)
         except TimeoutError:
@@ -127,17 +141,27 @@ class BatchSigner:
         """The blob of a new transient key. Raises ItemError."""
         check_may(app, "transient", "transient: this app may not make transient keys")
         able = [pool for pool in self._pools if pool.abilities.wraps_keys()]
-        timeout = self._server.request_timeout
+        timeout = self._current.server.request_timeout
         try:
             pool = min(able or self._pools, key=lambda pool: pool.burden())
             return await asyncio.wait_for(pool.orders.generate(order), timeout)
         except TimeoutError:
             raise DeadlinePassed(f"not made within {timeout:g} s") from None
 
-    def _late(self, pools: Iterable[TokenPool]) -> ItemError:
-        seconds = self._server.request_timeout
+    def _late(self, batch: Batch, pools: Iterable[TokenPool]) -> ItemError:
+        seconds = batch.deadline - batch.begun
         if self._stopping:
             return NoSigner("the gateway was stopped before it was signed; try again")
         if any(pool.signers for pool in pools):
             return DeadlinePassed(f"not signed within {seconds:g} s")
         return NoSigner(f"no signer could be had within {seconds:g} s")
+
+    def _prepare(self, loaded: Config) -> Takeover:
+        apps = frozenset(app.id for app in loaded.app)
+
+        def take() -> None:
+            self._current.server = loaded.server
+            self._quotas.forget_others(apps)
+            self._keyring.forget_callers()
+
+        return take

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
+from hsmgate.gateway.reload import Party, Takeover
 
 WATCH_SECONDS = 0.5
 """How often the files are looked at. What has changed is read when it has then stayed the same for as long."""
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: what has forward secrecy and authenticates what it encrypts (RFC 9325, section 4.2). 1.3 has no other."""
+
+WORDS = frozenset({"server.tls_certificate", "server.tls_key", "server.client_ca", "server.client_certificates"})
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +106,7 @@ class Tls:
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
+        self._taking = threading.Lock()
         self._seen = files.stamp()
         self._changed = False
         self.context = NewestContext(files.load())
@@ -123,17 +128,38 @@ class Tls:
 
         Files that cannot be read, or do not fit each other, leave what was, and are tried again when they change.
         """
-        stamp = self._files.stamp()
+        files = self._files
+        stamp = files.stamp()
         if stamp != self._seen:
             self._seen, self._changed = stamp, True
         elif self._changed:
             self._changed = False
             try:
-                self.context.newest = self._files.load()
+                newest = files.load()
             except ConfigError as error:
                 log.error("%s; what was there before stays in force until the files change again", error)
-            else:
-                log.info("the TLS files have changed; new connections get what is in them now")
+                return
+            with self._taking:
+                if files is self._files:  # else another config was taken over meanwhile
+                    self.context.newest = newest
+                    log.info("the TLS files have changed; new connections get what is in them now")
+
+    @property
+    def party(self) -> Party:
+        """Takes other files. Whether it is https at all needs a restart."""
+        return Party(WORDS, self._prepare, unable=lambda config: TlsFiles.of(config) is None)
+
+    def _prepare(self, config: Config) -> Takeover:
+        files = TlsFiles.of(config)
+        if files is None or (files == self._files and not self._changed and files.stamp() == self._seen):
+            return lambda: None
+        stamp, newest = files.stamp(), files.load()
+        return lambda: self._take(files, stamp, newest)
+
+    def _take(self, files: TlsFiles, stamp: _Stamp, newest: ssl.SSLContext) -> None:
+        with self._taking:
+            self._files, self._seen, self._changed = files, stamp, False
+            self.context.newest = newest
 
 
 def _stamp(file: Path) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from hsmgate.config import Config
 from hsmgate.gateway.app import make_app
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.openapi import openapi
 from hsmgate.gateway.signing import BatchSigner
@@ -32,7 +33,7 @@ def test_it_is_valid_openapi() -> None:
 
 def test_it_has_every_route_and_no_other(demo: Demo) -> None:
     config = Config.load(demo.config)
-    app = make_app(config, BatchSigner(Keyring(), [], config.server))
+    app = make_app(config, BatchSigner(Keyring(), [], Current(config.server)))
     # HEAD comes with GET (RFC 9110, section 9.3.2) and needs no description.
     routes = {
         (route.resource.canonical, route.method.lower())

@@ -13,6 +13,7 @@ from aiohttp import web
 from hsmgate import config
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.connections import CONNECTIONS
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.signing import BatchSigner
 from tests.fuzz.batch import TARGET as BATCH
 from tests.fuzz.made_keys import CONFIG_APP, bodies, played_tokens
@@ -65,7 +66,7 @@ class _Server:
         server = config.Server(max_items=100, max_body=4096, published_keys=["p256"])
         token = config.Token(name="one", module="m", uri="pkcs11:token=one", pin_source="file:pin")
         whole = config.Config(server=server, token=[token], app=[CONFIG_APP])
-        app = make_app(whole, BatchSigner(keyring, pools, server))
+        app = make_app(whole, BatchSigner(keyring, pools, Current(server)))
         self.runner = web.AppRunner(app, access_log=None, handler_cancellation=True, lingering_time=0.0)
         await self.runner.setup()
 

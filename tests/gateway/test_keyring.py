@@ -173,3 +173,18 @@ def test_how_many_keys_of_a_name_others_have_does_not_show() -> None:
     assert ring.by_name("rsa", app(TWIN.kid)).info == TWIN
     with pytest.raises(NoSuchKey):
         ring.by_name("rsa", app(EC.kid))
+
+
+def test_what_apps_may_use_is_looked_up_anew_only_where_it_changed_and_forgotten_when_unused() -> None:
+    class Counting(Grant):
+        asked = 0
+
+        def covers(self, name: str | None, kid: str) -> bool:
+            Counting.asked += 1
+            return super().covers(name, kid)
+
+    ring, _ = keyring([RSA])
+    for patterns, asked in ((["r*"], 2), (["r*"], 2), (["?sa"], 4), (["r*"], 6), (["r*"], 6)):
+        assert ring.by_name("rsa", App("one", "", Counting.of(patterns, ["sign"])))
+        assert Counting.asked == asked
+        ring.forget_callers()

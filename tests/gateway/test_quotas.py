@@ -91,3 +91,14 @@ def test_a_limit_that_comes_later_begins_with_a_full_second() -> None:
     played = Played()
     assert played.admitted(Limits(in_flight=10), 10) == 10
     assert played.admitted(Limits(per_second=7), 10) == 7
+
+
+def test_apps_that_are_gone_are_forgotten_once_nothing_of_theirs_is_in_flight() -> None:
+    played, limits = Played(), Limits(per_second=8)
+    assert played.admitted(limits, 8, OTHER) == 8
+    with played.quotas.admit(APP, limits, range(8)):
+        played.quotas.forget_others({"two"})
+        assert played.admitted(limits, 1) == 0, "it is still there"
+    assert played.admitted(limits, 8, OTHER) == 0, "it never went"
+    played.quotas.forget_others(())
+    assert (played.admitted(limits, 8), played.admitted(limits, 8, OTHER)) == (8, 8)

@@ -11,6 +11,7 @@ from hsmgate.domain.model import KeyInfo, KeyType
 from hsmgate.errors import ItemError, NoSigner
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import Connections
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.readiness import PROVEN_SECONDS, Readiness
@@ -33,8 +34,9 @@ class Gateway:
         keyring = Keyring()
         for pool, numbers in ((self.first, first), (self.second, second)):
             keyring.update(pool, Keys([key(number) for number in numbers], [], 0.0))
-        self.connections = Connections(1.0)
-        signer = BatchSigner(keyring, [self.first, self.second], Server())
+        current = Current(Server())
+        self.connections = Connections(current)
+        signer = BatchSigner(keyring, [self.first, self.second], current)
         self._readiness = Readiness(signer, self.connections, cast("AuditLog | None", audit))
 
     def up(self, *pools: TokenPool) -> None:

@@ -29,13 +29,36 @@ class Apps:
         return lambda: self.taken.append(names)
 
 
+class Tokens:
+    """A party that is slow when told so, and keeps how often it was asked and that nothing became of it."""
+
+    words = frozenset({"server.max_waiting"})
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.go.set()
+        self.asked = self.given_up = 0
+        self.taken: list[int] = []
+
+    async def prepare(self, config: Config) -> Takeover:
+        self.asked += 1
+        await self.go.wait()
+        if config.server.max_waiting == 13:
+            raise ConfigError(["server.max_waiting: bad luck"])
+        return lambda: self.taken.append(config.server.max_waiting)
+
+    async def give_up(self) -> None:
+        self.given_up += 1
+
+
 class Watched:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.apps = Apps()
         file.write_text(TOKEN + APP)
+        self.tokens = Tokens()
         parties = [Party(frozenset({"app", "server.max_items"}), self.apps.prepare)]
-        self.reloader = Reloader(Config.load(file), parties)
+        self.reloader = Reloader(Config.load(file), parties, self.tokens)
 
     async def until(self, names: list[str]) -> None:
         async with asyncio.timeout(10):
@@ -131,3 +154,52 @@ async def test_a_config_that_came_through_a_pipe_is_not_waited_for(
             while not caplog.messages:
                 await asyncio.sleep(0.01)
     assert "not a file that could be read again" in caplog.messages[0]
+
+
+async def test_those_who_ask_during_a_load_share_the_next(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    async with watching(watched):
+        for _ in range(7):
+            watched.reloader.ask()
+        await watched.until(["demo"])
+        await asyncio.sleep(0.1)
+    assert caplog.messages == ["the config is taken over for 7 requests, changed: nothing"]
+
+
+async def test_a_newer_config_does_not_wait_for_one_that_is_slow(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who revokes an app need not wait for a token that opens slowly, but has to take it out."""
+    watched.tokens.go.clear()
+    async with watching(watched):
+        watched.file.write_text(f"[server]\nmax_waiting = 1\n{TOKEN}{APP}")
+        watched.reloader.ask()
+        async with asyncio.timeout(10):
+            while not watched.tokens.asked:
+                await asyncio.sleep(0.01)
+        watched.file.write_text(f"[server]\nmax_waiting = 2\n{TOKEN}")
+        watched.reloader.ask()
+        async with asyncio.timeout(10):
+            while watched.tokens.asked < 2:
+                await asyncio.sleep(0.01)
+        assert watched.tokens.taken == []
+        watched.tokens.go.set()
+        await watched.until([])
+    assert watched.tokens.taken == [2]
+    assert caplog.messages == ["the config is taken over for 2 requests, changed: server.max_waiting, app"]
+
+
+async def test_nobody_takes_what_the_slow_party_refuses_and_it_undoes_what_it_did(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with watching(watched):
+        for text in (f"[server]\nmax_waiting = 13\n{TOKEN}", "[server"):
+            before = watched.tokens.given_up
+            watched.file.write_text(text)
+            watched.reloader.ask()
+            async with asyncio.timeout(10):
+                while watched.tokens.given_up == before:
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+    assert (watched.apps.taken, watched.tokens.taken) == ([], [])
+    assert caplog.messages[0] == "the config is not taken over: server.max_waiting: bad luck"
+    assert "not taken over" in caplog.messages[-1]

@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.tls import Tls, TlsFiles
 from tests.certificates import make_certificates
+from tests.test_config import TOKEN
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 REFUSED = (ssl.SSLError, ConnectionError)
@@ -198,6 +200,49 @@ def test_a_new_certificate_is_for_new_connections(
             assert (await echo.call(asking)).certificate == serial(tmp_path / "v2")
 
     run(main())
+
+
+def config_in(folder: Path, server: str) -> Config:
+    (folder / "hsmgate.toml").write_text(f"[server]\n{server}\n{TOKEN}")
+    return Config.load(folder / "hsmgate.toml")
+
+
+def test_a_config_may_name_other_files(tmp_path: Path, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    for name in ("a", "b"):
+        files_in(tmp_path / name, clients=False)
+    first, second = (
+        config_in(tmp_path, f"tls_certificate = '{name}/server.pem'\ntls_key = '{name}/server.key'")
+        for name in ("a", "b")
+    )
+    tls = Tls.of(first)
+    assert tls
+
+    async def main() -> None:
+        async with Echo(tls) as echo:
+            take = tls.party.prepare(second)
+            assert (await echo.call(client(tmp_path / "a"))).certificate == serial(tmp_path / "a")
+            take()
+            assert (await echo.call(client(tmp_path / "a"))).certificate == serial(tmp_path / "b")
+            for file in ("server.pem", "server.key"):
+                shutil.copy(tmp_path / "a" / file, tmp_path / "b" / file)
+            settle(tls)
+            assert (await echo.call(client(tmp_path / "a"))).certificate == serial(tmp_path / "a")
+
+    run(main())
+
+
+def test_a_config_whose_files_do_not_fit_is_refused_and_one_without_needs_a_restart(tmp_path: Path) -> None:
+    files_in(tmp_path / "a", clients=False)
+    good = "tls_certificate = 'a/server.pem'\ntls_key = 'a/server.key'"
+    tls = Tls.of(config_in(tmp_path, good))
+    assert tls
+    before = tls.context.newest
+    with pytest.raises(ConfigError, match=r"^server.tls_certificate, server.tls_key: No such file"):
+        tls.party.prepare(config_in(tmp_path, good.replace("a/", "b/")))
+    for same in (good, 'plain_http = "anywhere"'):
+        tls.party.prepare(config_in(tmp_path, same))()
+    assert tls.context.newest is before
+    assert [tls.party.unable(config_in(tmp_path, one)) for one in (good, "")] == [False, True]
 
 
 @pytest.mark.parametrize("spoilt", ["the key of another", "half a file", "no file", "not PEM", "an empty CA"])

@@ -13,7 +13,7 @@ from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.routes.auditing import KID, recorded
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import failed
-from hsmgate.gateway.routes.sign import SIGNER
+from hsmgate.gateway.routes.sign import CURRENT, SIGNER
 from hsmgate.gateway.sobjects import (
     Sobject,
     SobjectRequest,
@@ -27,7 +27,6 @@ from hsmgate.gateway.wire import BadBody, Descriptor, read_descriptor
 
 MANAGER = web.AppKey("manager", KeyManager)
 KEYRING = web.AppKey("keyring", Keyring)
-STRICT_LISTING = web.AppKey("strict_listing", bool)
 
 
 async def list_keys(request: web.Request) -> web.Response:
@@ -37,7 +36,7 @@ async def list_keys(request: web.Request) -> web.Response:
         query = Query.read(request.query)
     except BadItem as error:
         raise web.HTTPBadRequest(text=str(error)) from None
-    shown = is_old if request.app[STRICT_LISTING] else type_of
+    shown = is_old if request.app[CURRENT].server.strict_listing else type_of
     mine = [found.info for found in request.app[KEYRING].all_of(app) if shown(found.info)]
     chosen, matching = select(mine, query)
     items = [describe(key) for key in chosen]

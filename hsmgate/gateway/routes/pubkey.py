@@ -6,21 +6,34 @@ from aiohttp import web
 from hsmgate.domain.policy import Grant
 from hsmgate.errors import ItemError
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.routes.keys import KEYRING
 from hsmgate.gateway.sobjects import ACCOUNT_ID
 
-PUBLISHED = web.AppKey("published", App)
+
+class Published:
+    """What is published, by the config as it is now."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._words: list[str] = []
+        self._everyone = App("everyone", "everyone", Grant.of((), ()))
+
+    def everyone(self) -> App:
+        """Whoever asks, who may use the published keys and do nothing with them."""
+        words = self._current.server.published_keys
+        if words != self._words:
+            self._words, self._everyone = words, App("everyone", "everyone", Grant.of(words, ()))
+        return self._everyone
 
 
-def everyone(published: list[str]) -> App:
-    """Whoever asks, who may use the published keys and do nothing with them."""
-    return App("everyone", "everyone", Grant.of(published, ()))
+PUBLISHED = web.AppKey("published", Published)
 
 
 async def pubkey(request: web.Request) -> web.Response:
     """The key's DER SubjectPublicKeyInfo by its kid. 404 for whatever is not published, there or not."""
     try:
-        sobject = request.app[KEYRING].by_name(request.match_info["name"], request.app[PUBLISHED])
+        sobject = request.app[KEYRING].by_name(request.match_info["name"], request.app[PUBLISHED].everyone())
     except ItemError:
         raise _no_such_key() from None
     info = sobject.info

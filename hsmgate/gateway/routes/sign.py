@@ -10,6 +10,7 @@ from hsmgate.gateway.audit.batches import run_recorded
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.requests import ITEMS
 from hsmgate.gateway.routes.auditing import AUDIT, caller_of
 from hsmgate.gateway.routes.credentials import caller
@@ -27,7 +28,7 @@ from hsmgate.gateway.wire import (
 from hsmgate.ipc.messages import Action, Failure
 
 SIGNER = web.AppKey("signer", BatchSigner)
-MAX_ITEMS = web.AppKey("max_items", int)
+CURRENT = web.AppKey("current", Current)
 
 
 async def batch_sign(request: web.Request) -> web.Response:
@@ -52,13 +53,14 @@ async def verify(request: web.Request) -> web.Response:
 
 async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem | BadItem]]) -> web.Response:
     app = await caller(request)
+    most = request.app[CURRENT].server.max_items
     try:
-        items = read(await read_body(request, request.app[MAX_ITEMS]))
+        items = read(await read_body(request, most))
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
-    if len(items) > request.app[MAX_ITEMS]:
-        text = f"{len(items)} items, but a batch has at most {request.app[MAX_ITEMS]} (max_items)"
-        raise web.HTTPRequestEntityTooLarge(request.app[MAX_ITEMS], len(items), text=text)
+    if len(items) > most:
+        text = f"{len(items)} items, but a batch has at most {most} (max_items)"
+        raise web.HTTPRequestEntityTooLarge(most, len(items), text=text)
     kids, results = await _run(request, items, app, verify=read is read_verify_items)
     headers = RETRY if any(isinstance(result, Failure) and result.status in RETRIED for result in results) else None
     return web.Response(body=write_answer(kids, results), content_type="application/json", headers=headers)
