@@ -18,7 +18,7 @@ from hsmgate.errors import ItemError, PinRefused, SignerStartError, TokenMisconf
 from hsmgate.gateway.figures import End, StartFault
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.pin import again_seconds, read_pin
-from hsmgate.gateway.pin_file import PinFile
+from hsmgate.gateway.pin_file import PinFile, Pins
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
@@ -87,11 +87,14 @@ class Backoff:
 class Supervisor:
     """The signers of one token."""
 
-    def __init__(self, token: config.Token, folder: Path, on_keys: Callable[[TokenPool, Keys], None]) -> None:
+    def __init__(
+        self, token: config.Token, folder: Path, on_keys: Callable[[TokenPool, Keys], None], pins: Pins | None = None
+    ) -> None:
+        """pins: what is known of PINs that were refused, by default nothing."""
         self.token = token
         self.pool = TokenPool(token.name, token.sessions, self._keys_came(on_keys))
         self._folder = folder
-        self._pin_file = PinFile()
+        self._pin_file = PinFile(pins)
         self._backoff = Backoff()
         self._pause_seconds = 0.0
         self._short = asyncio.Event()

@@ -1,6 +1,6 @@
 """The signer process: `python -m hsmgate.signer FD FD FORMAT`, started by the gateway with one end of a socket pair.
 
-The other is a file that the signers of a token share (see `hsmgate.signer.pin`). FORMAT is the log's.
+The other is a file that all signers with the same PIN share (see `hsmgate.signer.pin`). FORMAT is the log's.
 
 The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
 to. The

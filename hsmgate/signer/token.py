@@ -6,16 +6,16 @@ import time
 from msgspec import structs
 
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.domain.ckr import FATAL, Failure, ckr_name, classify
+from hsmgate.domain.ckr import FATAL, classify
 from hsmgate.domain.model import KeyInfo
 from hsmgate.domain.uri import TokenInfo, TokenURI
-from hsmgate.errors import NoSuchKey, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.errors import NoSuchKey, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import Keys, Open, Opened, SlotReport
 from hsmgate.signer.canary import Canary
 from hsmgate.signer.cryptoki import CryptokiError, Module, ModuleError
 from hsmgate.signer.keys import KeyTable, read_keys
 from hsmgate.signer.management import read_notes
-from hsmgate.signer.pin import SigningPin
+from hsmgate.signer.pin import SigningPin, login
 from hsmgate.signer.proof import prove
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.transient import TransientKeys
@@ -44,7 +44,7 @@ class Token:
     def __init__(self, order: Open, pin_file: int) -> None:
         """Load the module, find the token, log in once, read the keys.
 
-        pin_file: as `SigningPin` shares it.
+        pin_file: what the signers with this PIN share (see `hsmgate.signer.pin`).
         Raises TokenMisconfigured, PinRefused, or SignerStartError where another try may help.
         """
         try:
@@ -56,8 +56,8 @@ class Token:
             self.info = _choose(self._slots, TokenURI.parse(order.uri))
             self._check_pin_tries()
             self._login_session = self.open_session()
-            _login(self._login_session, order.pin)
-            self.pin = SigningPin(order.pin, pin_file)
+            login(self._login_session, order.pin, pin_file, self.info)
+            self.pin = SigningPin(order.pin, pin_file, self.info)
             self.capabilities = order.capabilities or self._prove()
             self.verify_always = order.verify_always
             self.transient = TransientKeys(self.capabilities)
@@ -205,12 +205,3 @@ def _choose(tokens: list[TokenInfo], uri: TokenURI) -> TokenInfo:
     # Not a TokenMisconfigured: a token may be away for a while, and SoftHSM overlooks one now and then when processes
     # start at once.
     raise SignerStartError(f"{uri.text} matches no token; there is: {there}")
-
-
-def _login(session: Session, pin: str) -> None:
-    try:
-        session.login(pin)
-    except CryptokiError as error:
-        if classify(error.ckr) is Failure.PIN:
-            raise PinRefused(f"the token refused the PIN ({ckr_name(error.ckr)}); it was tried once") from error
-        raise

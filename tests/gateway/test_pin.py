@@ -13,7 +13,7 @@ import pytest
 from hsmgate.errors import SignerStartError, TokenMisconfigured
 from hsmgate.gateway import pin as pin_module
 from hsmgate.gateway.pin import read_pin, take_variables
-from hsmgate.gateway.pin_file import PinFile
+from hsmgate.gateway.pin_file import PinFile, Pins
 from hsmgate.secret import Secret
 
 
@@ -142,7 +142,7 @@ async def test_a_command_that_is_long_about_it_ends_with_all_that_it_started(
 
 
 def test_signers_with_the_same_pin_share_a_file_and_others_have_another() -> None:
-    shared = PinFile()
+    shared = PinFile(Pins())
     first = shared.of(Secret("1234"))
     os.pwrite(first, b"refused", 0)
     again = shared.of(Secret("1234"))
@@ -151,3 +151,20 @@ def test_signers_with_the_same_pin_share_a_file_and_others_have_another() -> Non
     assert os.pread(other, 100, 0) == b""
     shared.close()
     assert "1234" not in repr(vars(shared))
+
+
+def test_what_was_refused_is_known_to_those_who_come_later_and_no_file_stays_open() -> None:
+    pins, wrong, right = Pins(), Secret("1234"), Secret("12345")
+    first, second = PinFile(pins), PinFile(pins)
+    os.write(first.of(wrong), b"refused")
+    assert os.pread(second.of(wrong), 100, 0) == b"refused", "they share it"
+    assert os.pread(first.of(right), 100, 0) == b""
+    second.close()
+    assert os.pread(first.of(wrong), 100, 0) == b"refused", "it is kept though nobody had it"
+    for number in range(2000):
+        assert os.pread(first.of(Secret(f"{number} no pin")), 100, 0) == b""
+    first.close()
+    first.close()
+    assert not any(
+        "hsmgate-pin" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
+    )
