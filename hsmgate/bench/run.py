@@ -16,6 +16,7 @@ from hsmgate.gateway.auth import App
 from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring, is_kid
 from hsmgate.gateway.pin import take_variables
+from hsmgate.gateway.pin_file import Pins
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
 
@@ -85,7 +86,7 @@ async def measure(plan: Plan, on_row: Callable[[Row], None]) -> KeyInfo:
 async def _pool(plan: Plan, token: Token) -> AsyncIterator[tuple[Supervisor, Keyring, float]]:
     """Its first signer is there, which took so many seconds."""
     keyring = Keyring()
-    supervisor = Supervisor(token, plan.config.folder, keyring.update)
+    supervisor = Supervisor(token, plan.config.folder, keyring.update, Pins())
     started = time.monotonic()
     try:
         await supervisor.start()

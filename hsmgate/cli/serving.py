@@ -14,7 +14,11 @@ def add(commands: Commands) -> None:
     init.set_defaults(run=_init)
 
     text = "serve until SIGTERM or SIGINT; SIGHUP loads the config anew"
-    serve = commands.add_parser("serve", help=text, description=text)
+    more = (
+        ". A config that changes is taken over while it serves, in full or not at all: apps, limits, TLS files, tokens."
+        " What needs a restart is named in the log: server.listen, workers, plain_http, log_format, [audit]."
+    )
+    serve = commands.add_parser("serve", help=text, description=text + more)
     add_config(serve)
     serve.add_argument("--listen", metavar="HOST:PORT", help="instead of the config's server.listen")
     serve.set_defaults(run=_serve)

@@ -65,6 +65,10 @@ class Token(Section):
     verify_signatures: Verification | None = None
     """the same, for this token; without it, as in `[server]`"""
 
+    drain: bool = False
+    """`true`: it takes no new work. What it has is done, its signers stay, its keys are listed; what only it could do
+    is a 503 of its item. For maintenance, while the gateway serves"""
+
     env: dict[Variable, str] = {}
     """environment of the signers, beside `PATH`, `HOME` and the locale. Their working directory is the config's
     folder"""

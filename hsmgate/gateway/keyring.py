@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hsmgate.domain.model import KeyInfo
@@ -53,7 +53,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self.version = 0
-        self._told: dict[TokenPool, list[KeyInfo]] = {}
+        self._told: dict[TokenPool, Sequence[KeyInfo]] = {}
         self._by_kid: dict[str, Sobject] = {}
         self._by_name: dict[str, list[Sobject]] = {}
         self._views: dict[App, _View] = {}
@@ -65,6 +65,11 @@ class Keyring:
         if self._told.get(pool) != keys.keys:
             self._told[pool] = keys.keys
             self._rebuild()
+
+    def serve(self, told: Mapping[TokenPool, Sequence[KeyInfo]]) -> None:
+        """From now on there are these tokens, with what each has told, and no others."""
+        self._told = dict(told)
+        self._rebuild()
 
     def by_kid(self, kid: str, app: App) -> Sobject:
         """The key of that kid. Raises BadItem, NoSuchKey or AmbiguousKey."""

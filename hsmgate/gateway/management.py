@@ -1,6 +1,6 @@
 """The use case: keys on a token are made, imported, changed and destroyed, by apps that may `manage`.
 
-A new key is made on the first token of the config. A change goes to every token that has the key.
+A new key is made on the first token of the config that is not drained. A change goes to every token that has the key.
 """
 
 import contextlib
@@ -13,9 +13,10 @@ from msgspec import structs
 from hsmgate.domain.model import KeyInfo, KeyNotes
 from hsmgate.errors import AmbiguousKey, BadItem, NoSuchKey, NotPermitted
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.keyring import check_name
+from hsmgate.gateway.keyring import Sobject, check_name
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.sobjects import SobjectRequest, key_to_make
+from hsmgate.gateway.targets import taking
 from hsmgate.ipc.messages import Change, Manage
 
 LOOKS = 3
@@ -64,6 +65,7 @@ class KeyManager:
             metadata=notes.metadata if wanted.custom_metadata is None else wanted.custom_metadata,
         )
         _check_size(changed)
+        _check_taking(sobject)
         for route in sobject.routes:
             order = Manage(0, Change.UPDATE, info.kid, route.ref, name=wanted.name, notes=changed)
             await self._signer.manage(route.pool, order)
@@ -74,6 +76,7 @@ class KeyManager:
         _check_may(app)
         sobject = self._signer.keyring.by_kid(kid, app)
         self._signer.check_free(sobject.info.kid, app)
+        _check_taking(sobject)
         for route in sobject.routes:
             await self._signer.manage(route.pool, Manage(0, Change.DESTROY, sobject.info.kid, route.ref))
 
@@ -101,14 +104,20 @@ class KeyManager:
             raise AmbiguousKey("name: there is a key of that name")
 
     async def _make(self, order: Manage, app: App) -> KeyInfo:
-        pool = self._signer.pools[0]
+        pool = taking(self._signer.pools)[0]
         await self._signer.manage(pool, order)
         for _ in range(LOOKS):
             # Some tokens hide a new object from who reads while another one is written.
             with contextlib.suppress(NoSuchKey):
                 return self._signer.keyring.by_kid(order.kid, app).info
-            await pool.orders.look()
+            await self._signer.look(pool)
         return self._signer.keyring.by_kid(order.kid, app).info
+
+
+def _check_taking(sobject: Sobject) -> None:
+    """Raise NoSigner where a token with the key is drained: it would not have the change."""
+    for route in sobject.routes:
+        taking([route.pool])
 
 
 def _check_size(notes: KeyNotes) -> None:

@@ -76,6 +76,7 @@ class Metrics:
         self._items.sample(self._signer)
         for pool in self._signer.pools:
             self._tokens.sample(pool)
+        self._tokens.forget_others({pool.name for pool in self._signer.pools})
         for labels, count in self._calls.take().items():
             self._http.labels(*labels).inc(count)
         self._ready.set(not self._readiness.problems())
@@ -93,9 +94,14 @@ class Metrics:
         return text
 
 
+def _several() -> bool:
+    """Whether several processes keep their values in one place."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
 def _registry_of_all() -> CollectorRegistry | None:
     """What reads the values of all processes, where there are several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if not _several():
         return None
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -161,6 +167,17 @@ class _Tokens:
         _count_all(self._failed_starts, name, figures.failed_starts)
         self._waited.labels(name).pour(figures.waited)
         self._in_signer.labels(name).pour(figures.in_signer)
+
+    def forget_others(self, names: set[str]) -> None:
+        """What a token is like ends with it; what was counted of it stays. In several processes' place nothing ends."""
+        if _several():
+            return
+        for name in self._known - names:
+            for gauge in (self._up, self._signed_at, self._sessions, self._waiting, self._in_flight):
+                gauge.remove(name)
+            for state in ("ready", "retiring", "starting"):
+                self._signers.remove(name, state)
+        self._known &= names
 
     def _begin(self, name: str) -> None:
         """Let every reason be there from the start: a rate needs a zero to rise from."""

@@ -1,6 +1,7 @@
 """What is asked of a token besides signing: a new transient key, a secret, a change of its keys, a canary."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from msgspec import structs
@@ -18,7 +19,10 @@ SEEN_WITHIN_SECONDS = 10.0
 
 
 class Orders:
-    """Orders to a token's signers, and their answers."""
+    """Orders to a token's signers, and their answers.
+
+    pending: how many are not done yet.
+    """
 
     def __init__(self, signers: Sequence[Signer], abilities: Abilities, ids: Iterator[int]) -> None:
         self._abilities = abilities
@@ -26,16 +30,19 @@ class Orders:
         self._ids = ids
         self._looking: dict[int, asyncio.Future[None]] = {}
         self._making_rsa = asyncio.Lock()
+        self.pending = 0
 
     async def generate(self, order: Generate) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
-        blob = await self._make(order)
+        with self._counted():
+            blob = await self._make(order)
         self._abilities.wrapping.add(Blob.read(blob).key_id)
         return blob
 
     async def derive_secret(self, purpose: str, *, create: bool) -> bytes:
         """32 secret bytes, the same for everyone who has the token. Raises ItemError."""
-        return await self._ask(DeriveSecret(0, purpose, create))
+        with self._counted():
+            return await self._ask(DeriveSecret(0, purpose, create))
 
     async def prove(self) -> None:
         """See the token sign, with a key of no worth. Raises ItemError where it does not."""
@@ -43,8 +50,9 @@ class Orders:
 
     async def manage(self, order: Manage) -> None:
         """Change the token's keys, and see the change before returning. Raises ItemError."""
-        await self._make(order)
-        await self.look()
+        with self._counted():
+            await self._make(order)
+            await self.look()
 
     async def look(self) -> None:
         """Have the keys read again, and wait for what comes of it."""
@@ -54,6 +62,14 @@ class Orders:
         self.list_keys(number)
         await asyncio.wait((seen,), timeout=SEEN_WITHIN_SECONDS)
         self._looking.pop(number, None)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.pending += 1
+        try:
+            yield
+        finally:
+            self.pending -= 1
 
     def list_keys(self, number: int = -1) -> None:
         """Ask a signer to read the keys again; somebody may look for the answer of that number."""

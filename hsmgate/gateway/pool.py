@@ -46,6 +46,7 @@ class TokenPool:
     """Waiting items and ready signers of one token.
 
     fault: why the token gets no new signer until an operator has put it right, None as long as it does.
+    draining: whether it takes no new work.
     abilities: what can be asked of it.
     orders: what is asked of it besides signing.
     figures: what is counted of it.
@@ -55,6 +56,7 @@ class TokenPool:
         self.name = name
         self.signers: list[Signer] = []
         self.fault: str | None = None
+        self.draining = False
         self.abilities = Abilities()
         self.figures = TokenFigures()
         self._sessions = sessions
@@ -104,6 +106,16 @@ class TokenPool:
             runs = self._that_stay([*runs])
         self._waiting.add(runs)
         self._dispatch_soon()
+
+    def drain(self) -> None:
+        """Take no new work. What waits here goes to other tokens that have its keys; the rest is done here."""
+        self.draining = True
+        self._waiting.sift(self._hand_over)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has nothing left to do."""
+        return not (self.waiting or self.orders.pending) and all(signer.idle for signer in self.signers)
 
     def take_over(self, runs: Iterable[Run]) -> None:
         """Take items from a token that cannot do them."""
@@ -249,12 +261,16 @@ class TokenPool:
 
     def _hand_over(self, runs: list[Run]) -> list[Run]:
         """Hand runs to other tokens that have their keys. Returns those that nobody else can do now."""
+
+        def able(pool: TokenPool, work: Work) -> bool:
+            return pool is not self and bool(pool.signers) and not (pool.draining or pool.distrusts(work))
+
         here: list[Run] = []
         taken: dict[TokenPool, list[Run]] = {}
         for run in runs:
-            able = [(p, w) for p, w in run.work.places if p is not self and p.signers and not p.distrusts(w)]
-            if able:
-                pool, run.work = min(able, key=lambda place: place[0].burden())
+            others = [place for place in run.work.places if able(*place)]
+            if others:
+                pool, run.work = min(others, key=lambda place: place[0].burden())
                 taken.setdefault(pool, []).append(run)
             else:
                 here.append(run)

@@ -33,6 +33,8 @@ class Readiness:
             yield "the gateway is draining"
         if self._audit is not None and self._audit.refuses:
             yield "the audit log cannot be written, so nothing is signed"
+        if self._signer.pools and all(pool.draining for pool in self._signer.pools):
+            yield "all tokens are drained"
         reasons = {pool: reason for pool in self._signer.pools if (reason := unproven(pool)) is not None}
         if reasons:
             spared = self._spared_of(frozenset(reasons))

@@ -6,20 +6,18 @@ import gc
 import importlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from functools import partial
 
 from hsmgate.config import Config
-from hsmgate.errors import PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.audit.opening import audit_log
-from hsmgate.gateway.current import Current
-from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.logs import set_level
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, check_inherited, exposed_files
-from hsmgate.gateway.reload import Reloader
+from hsmgate.gateway.reload import Party, Reloader, Takeover
 from hsmgate.gateway.service_manager import ServiceManager, take_sockets
-from hsmgate.gateway.signing import BatchSigner
-from hsmgate.gateway.supervisor import Supervisor
 from hsmgate.gateway.tls import Tls
+from hsmgate.gateway.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +43,13 @@ async def serve(config: Config, listen: str) -> None:
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
-    async with _signer(config) as signer, audit_log(config, signer) as audit:
+    async with _tokens(config) as tokens, audit_log(config, tokens.signer) as audit:
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
-        listener = Listener(config, signer, audit)
-        parties = [*listener.parties, *([tls.party] if tls else [])]
-        reloader = Reloader(config, parties, on_done=manager.ready)
+        listener = Listener(config, tokens.signer, audit)
+        parties = [*listener.parties, _LOG, _warnings(config), *([tls.party] if tls else [])]
+        reloader = Reloader(config, parties, tokens, manager.ready)
         watches: list[asyncio.Task[None]] = []
         try:
             address = await listener.open(listen, inherited, tls)
@@ -69,6 +67,7 @@ async def serve(config: Config, listen: str) -> None:
         finally:
             for watch in watches:
                 watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
             await listener.close()
 
 
@@ -88,32 +87,29 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _signer(config: Config) -> AsyncIterator[BatchSigner]:
+async def _tokens(config: Config) -> AsyncIterator[Tokens]:
     """All tokens opened, and their signers ended at the end."""
-    keyring = Keyring()
-    supervisors = [Supervisor(token, config.folder, keyring.update) for token in config.token]
+    tokens = Tokens(config)
     try:
-        await _start(supervisors)
-        yield BatchSigner(keyring, [supervisor.pool for supervisor in supervisors], Current(config.server))
+        await tokens.start()
+        yield tokens
     finally:
-        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+        await tokens.stop()
 
 
-async def _start(supervisors: Sequence[Supervisor]) -> None:
-    """Start the signers of every token. One that cannot be had is waited for, unless there is no other.
+_LOG = Party(frozenset({"server.log_level"}), lambda loaded: partial(set_level, loaded.server.log_level))
 
-    Raises PinRefused, TokenMisconfigured or SignerStartError.
-    """
-    away: list[tuple[Supervisor, SignerStartError]] = []
-    for supervisor in supervisors:
-        try:
-            await supervisor.start()
-        except (PinRefused, TokenMisconfigured) as error:
-            raise type(error)(f"token {supervisor.token.name}: {error}") from error
-        except SignerStartError as error:
-            away.append((supervisor, error))
-    for supervisor, reason in away:
-        if len(away) == len(supervisors):
-            raise SignerStartError(f"token {supervisor.token.name}: {reason}") from reason
-        log.error("token %s: %s; it is tried again while the others serve", supervisor.token.name, reason)
-        supervisor.start_later()
+
+def _warnings(config: Config) -> Party:
+    """Warns of the files that a new config names, as at the start."""
+    warned = set(exposed_files(config))
+
+    def prepare(loaded: Config) -> Takeover:
+        return partial(warn, {*exposed_files(loaded)} - warned)
+
+    def warn(warnings: set[str]) -> None:
+        warned.update(warnings)
+        for warning in sorted(warnings):
+            log.warning("%s", warning)
+
+    return Party(frozenset(), prepare)

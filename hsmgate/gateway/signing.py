@@ -1,7 +1,7 @@
 """The use case: a batch comes in, every item gets an answer."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hsmgate.config import Config
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
@@ -13,7 +13,7 @@ from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.quotas import Quotas
 from hsmgate.gateway.reload import Party, Takeover
-from hsmgate.gateway.targets import Target, Targets, check_may
+from hsmgate.gateway.targets import Target, Targets, check_may, taking
 from hsmgate.gateway.wire import SignItem, VerifyItem
 from hsmgate.ipc.messages import Action, Generate, Manage
 
@@ -57,7 +57,7 @@ class BatchSigner:
 
     def ready(self) -> bool:
         """Whether something could be signed now."""
-        return any(pool.signers for pool in self._pools)
+        return any(pool.signers and not pool.draining for pool in self._pools)
 
     def batch(self, size: int, action: Action = Action.SIGN) -> Batch:
         """A place for the results of so many items. Its time runs."""
@@ -66,6 +66,11 @@ class BatchSigner:
     def reserve(self, kid: str, app: App) -> None:
         """From now on nobody but that app signs with the key, or changes it."""
         self._targets.reserve(kid, app)
+
+    @property
+    def reserved(self) -> Collection[str]:
+        """The kids of the keys that are reserved."""
+        return self._targets.reserved
 
     def check_free(self, kid: str, app: App) -> None:
         """Raise NotPermitted where another app has reserved the key."""
@@ -136,14 +141,22 @@ class BatchSigner:
             await asyncio.wait_for(pool.orders.manage(order), timeout)
         except TimeoutError:
             raise DeadlinePassed(f"not done within {timeout:g} s") from None
+        if pool not in self._pools:
+            await self.look(pool)
+
+    async def look(self, pool: TokenPool) -> None:
+        """Have a token's keys read again; of one that leaves, those of all that stay, which may be its successor's."""
+        pools = [pool] if pool in self._pools else self._pools
+        await asyncio.gather(*(one.orders.look() for one in pools if one.signers))
 
     async def generate(self, order: Generate, app: App) -> bytes:
         """The blob of a new transient key. Raises ItemError."""
         check_may(app, "transient", "transient: this app may not make transient keys")
-        able = [pool for pool in self._pools if pool.abilities.wraps_keys()]
+        pools = taking(self._pools)
+        able = [pool for pool in pools if pool.abilities.wraps_keys()]
         timeout = self._current.server.request_timeout
         try:
-            pool = min(able or self._pools, key=lambda pool: pool.burden())
+            pool = min(able or pools, key=lambda pool: pool.burden())
             return await asyncio.wait_for(pool.orders.generate(order), timeout)
         except TimeoutError:
             raise DeadlinePassed(f"not made within {timeout:g} s") from None

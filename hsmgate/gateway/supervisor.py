@@ -9,11 +9,13 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from hsmgate import config
+from hsmgate.domain.capabilities import Capabilities
+from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import ItemError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.figures import End, StartFault
 from hsmgate.gateway.logs import fields
@@ -59,6 +61,9 @@ _WHY = {
     End.WORN: "it was worn",
 }
 
+LOOK_SECONDS = 0.05
+"""How often somebody who waits for it looks whether a pool has grown or is empty."""
+
 
 class Backoff:
     """How long to wait before the next try.
@@ -85,14 +90,23 @@ class Backoff:
 
 
 class Supervisor:
-    """The signers of one token."""
+    """The signers of one token.
+
+    keys: what it has, as it was told last.
+    """
 
     def __init__(
-        self, token: config.Token, folder: Path, on_keys: Callable[[TokenPool, Keys], None], pins: Pins | None = None
+        self,
+        token: config.Token,
+        folder: Path,
+        on_keys: Callable[[TokenPool, Keys], None],
+        pins: Pins,
+        capabilities: Capabilities | None = None,
     ) -> None:
-        """pins: what is known of PINs that were refused, by default nothing."""
+        """pins: what is known of PINs that were refused. capabilities: what the token was seen to do before."""
         self.token = token
         self.pool = TokenPool(token.name, token.sessions, self._keys_came(on_keys))
+        self.pool.abilities.capabilities = capabilities
         self._folder = folder
         self._pin_file = PinFile(pins)
         self._backoff = Backoff()
@@ -101,13 +115,15 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys_took_seconds = 0.0
         self._down_since: float | None = None
+        self.keys: Sequence[KeyInfo] = ()
 
     async def start(self) -> None:
         """Start the first signer and return when it is ready; the others follow by themselves.
 
         Raises PinRefused, TokenMisconfigured or SignerStartError.
         """
-        self._join(await start_patiently(self.token, self._folder, self._pin_file))
+        able = self.pool.abilities.capabilities
+        self._join(await start_patiently(self.token, self._folder, self._pin_file, able))
         self.start_later()
 
     def start_later(self) -> None:
@@ -117,6 +133,17 @@ class Supervisor:
             self._down_since = time.monotonic()
         for work in (self._grow(), self._watch(), self._list_keys(), self._prove()):
             self._do(work)
+
+    async def grown(self) -> None:
+        """Wait until all signers are there."""
+        while len(self.pool.signers) < self.token.signers:  # noqa: ASYNC110 - rare, and else the pool had more to do
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def drain(self) -> None:
+        """Take no new work, and wait until all is done that there was."""
+        self.pool.drain()
+        while not self.pool.empty:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def stop(self) -> None:
         """End all signers. What they hold is not signed any more."""
@@ -250,6 +277,7 @@ class Supervisor:
 
     def _keys_came(self, on_keys: Callable[[TokenPool, Keys], None]) -> Callable[[TokenPool, Keys], None]:
         def came(pool: TokenPool, keys: Keys) -> None:
+            self.keys = keys.keys
             self._keys_took_seconds = keys.seconds
             on_keys(pool, keys)
 
@@ -273,8 +301,10 @@ def _reason(signer: Signer, orphans: int) -> End:
     return _EXITS.get(code, End.EXITED)
 
 
-async def start_patiently(token: config.Token, folder: Path, pin_file: PinFile) -> SignerProcess:
-    """A token's first signer, tried again where that may help.
+async def start_patiently(
+    token: config.Token, folder: Path, pin_file: PinFile, able: Capabilities | None = None
+) -> SignerProcess:
+    """A token's first signer, tried again where that may help. able: what the token can do, if that is known.
 
     Raises PinRefused, TokenMisconfigured or, after FIRST_START_TRIES, SignerStartError.
     """
@@ -283,7 +313,7 @@ async def start_patiently(token: config.Token, folder: Path, pin_file: PinFile) 
     while True:
         try:
             pin = await read_pin(token.pin_source, folder)
-            return await SignerProcess.start(token, folder, pin, pin_file)
+            return await SignerProcess.start(token, folder, pin, pin_file, able)
         except (PinRefused, TokenMisconfigured):
             raise
         except SignerStartError:

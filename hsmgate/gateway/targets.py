@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hsmgate.domain.envelope import Blob
 from hsmgate.domain.model import ONE_TIME, KeyNotes, KeyType, SignParams
-from hsmgate.errors import NotPermitted
+from hsmgate.errors import NoSigner, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.keyring import Keyring
@@ -47,23 +47,26 @@ class Target:
 
 
 class Targets:
-    """Finds out what items mean, and remembers it for as long as the keys stay the same."""
+    """Finds out what items mean, and remembers it for as long as the keys stay the same.
+
+    reserved: the apps that have a key for themselves, by kid.
+    """
 
     def __init__(self, keyring: Keyring, pools: Sequence[TokenPool]) -> None:
         self._keyring = keyring
         self._pools = pools
         self._known: dict[tuple[object, ...], Target] = {}
         self._version = keyring.version
-        self._reserved: dict[str, App] = {}
+        self.reserved: dict[str, App] = {}
 
     def reserve(self, kid: str, app: App) -> None:
         """From now on nobody but that app signs with the key, or changes it."""
-        self._reserved[kid] = app
+        self.reserved[kid] = app
         self._known.clear()
 
     def check_free(self, kid: str, app: App) -> None:
         """Raise NotPermitted where another app has reserved the key."""
-        if self._reserved.get(kid, app) is not app:
+        if self.reserved.get(kid, app) is not app:
             raise NotPermitted("key: it signs the heads of the audit log, and nothing else")
 
     def of(self, item: SignItem, app: App, brought: dict[object, Target]) -> Target:
@@ -104,8 +107,9 @@ class Targets:
             value, obj_type = descriptor.inline.read()
             _check_default(app, params, action, KeyType.RSA if obj_type.upper() == "RSA" else KeyType.OTHER)
             operation = Operation(value, params, Source.INLINE, obj_type, action=action)
-            able = [pool for pool in self._pools if pool.abilities.takes_inline(obj_type)]
-            return _anywhere(operation, able or self._pools, _INLINE_TYPES.get(obj_type.upper(), KeyType.OTHER))
+            pools = taking(self._pools)
+            able = [pool for pool in pools if pool.abilities.takes_inline(obj_type)]
+            return _anywhere(operation, able or pools, _INLINE_TYPES.get(obj_type.upper(), KeyType.OTHER))
         if descriptor.transient_key is not None:
             check_may(app, "transient", "key.transient_key: this app may not use transient keys")
             blob = descriptor.transient_key
@@ -115,8 +119,8 @@ class Targets:
             _check_default(app, params, action, key_type)
             key_id = sealed.key_id
             operation = Operation(blob, params, Source.TRANSIENT, owner=app.id, action=action)
-            able = [pool for pool in self._pools if key_id in pool.abilities.wrapping]
-            return _anywhere(operation, able or self._pools, key_type)
+            knowing = [pool for pool in self._pools if key_id in pool.abilities.wrapping]
+            return _anywhere(operation, taking(knowing or self._pools), key_type)
         if descriptor.kid is not None:
             sobject = self._keyring.by_kid(descriptor.kid, app)
         else:
@@ -128,9 +132,11 @@ class Targets:
         once = sobject.info.type in ONE_TIME
         places: list[Place] = []
         key_type = sobject.info.type
+        able = taking([route.pool for route in sobject.routes])
         for route in sobject.routes:
-            operation = Operation(route.ref, params, action=action)
-            places.append((route.pool, Work(operation, places, once=once, key_type=key_type)))
+            if route.pool in able:
+                operation = Operation(route.ref, params, action=action)
+                places.append((route.pool, Work(operation, places, once=once, key_type=key_type)))
         return Target(sobject.info.kid, places)
 
 
@@ -151,6 +157,15 @@ def _check_notes(notes: KeyNotes, action: Action) -> None:
         raise NotPermitted("key: it is disabled")
     if notes.operations is not None and action.upper() not in notes.operations:
         raise NotPermitted(f"key: its key_ops do not allow {action.upper()}")
+
+
+def taking(pools: Sequence[TokenPool]) -> list[TokenPool]:
+    """Those that take new work. Raises NoSigner where none of them does."""
+    able = [pool for pool in pools if not pool.draining]
+    if not able:
+        names = ", ".join(pool.name for pool in pools)
+        raise NoSigner(f"token {names} is drained and takes nothing new at present; try again")
+    return able
 
 
 def check_may(app: App, operation: str, text: str) -> None:

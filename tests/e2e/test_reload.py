@@ -1,8 +1,10 @@
 """A gateway whose config changes while it serves."""
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +14,15 @@ import pytest
 import pytest_asyncio
 
 from hsmgate.gateway.sobjects import ACCOUNT_ID
+from tests.e2e.test_several_tokens import clone_of
 from tests.gateway_process import BATCH_SIGN, Gateway, b64, serving
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+RSA = {"key": {"name": "rsa2048"}, "hash_alg": "SHA256", "data": b64(b"x")}
+ONLY = {"key": {"name": "only"}, "hash_alg": "SHA256", "data": b64(b"x")}
 ITEM = {"key": {"name": "p256"}, "hash_alg": "SHA256", "data": b64(b"x")}
 
 
@@ -52,17 +58,60 @@ class Scene:
         async with self.gateway.client.get(self.gateway.url + path) as response:
             return response.status
 
+    async def tokens_up(self) -> set[str]:
+        """The tokens that the metrics tell of."""
+        async with self.gateway.client.get(self.gateway.url + "/metrics") as response:
+            return {*re.findall(r'hsmgate_token_up\{token="(\w+)"\} 1', await response.text())}
+
     async def status(self, item: Any = ITEM) -> tuple[int, str]:
         """Of an item that is signed now, and its error."""
         answer = await self.gateway.sign_one(item)
         return answer["status"], answer.get("error", "")
 
+    def signers(self) -> set[int]:
+        return {*self.gateway.signers()}
+
+    async def left(self) -> None:
+        """Wait until the token that was taken out has left."""
+        await self.said("has left")
+
+    @contextlib.asynccontextmanager
+    async def load(self) -> AsyncIterator[None]:
+        """Batches all the time, of which no item may fail."""
+        going = True
+        count = 0
+
+        async def call() -> None:
+            nonlocal count
+            while going:
+                answers = await self.gateway.sign([ITEM, RSA])
+                assert [answer["status"] for answer in answers] == [200, 200], answers
+                count += 1
+                await asyncio.sleep(0.005)
+
+        calls = [asyncio.create_task(call()) for _ in range(2)]
+        yield
+        going = False
+        await asyncio.gather(*calls)
+        assert count > len(calls)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def scene(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     own = demo.copy(tmp_path_factory.mktemp("reload") / "own")
+    (own.folder / "wrong-pin").write_text("314159265\n")
+    NOTES.secret("wrong PIN", "314159265")
     async with serving(own.config, own.api_key, own.folder / "reload.log") as gateway:
         yield Scene(own, gateway, own.config.read_text())
+
+
+@pytest.fixture(scope="module")
+def clone(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The `[[token]]` of another token, with the keys of the demo and one more."""
+    folder = tmp_path_factory.mktemp("clone") / "clone"
+    section = clone_of(scene.demo, folder)
+    Demo(folder).make_key("only", "EC:prime256v1")
+    return section
 
 
 async def test_the_limits_are_those_of_the_config_as_it_is_now(scene: Scene) -> None:
@@ -120,3 +169,106 @@ async def test_an_apps_limits_are_those_of_the_config_as_it_is_now(scene: Scene)
     assert [answer["status"] for answer in await scene.gateway.sign([ITEM] * 3)] == [200, 200, 429]
     await scene.take(scene.text)
     assert [answer["status"] for answer in await scene.gateway.sign([ITEM] * 3)] == [200] * 3
+
+
+async def test_a_token_comes_and_goes_and_no_item_fails(scene: Scene, clone: str) -> None:
+    before = scene.signers()
+    assert await scene.status(ONLY) == (404, "key: no such key")
+    async with scene.load():
+        assert "restart" not in await scene.take(scene.text + clone)
+        assert await scene.status(ONLY) == (200, "")
+        assert len(scene.signers()) > len(before)
+        in_flight = asyncio.create_task(scene.gateway.sign([ONLY, RSA] * 200))
+        await asyncio.sleep(0.05)
+        await scene.take(scene.text)
+        assert await scene.status(ONLY) == (404, "key: no such key")
+        assert {answer["status"] for answer in await in_flight} == {200}
+        await scene.left()
+    assert scene.signers() == before
+    async with asyncio.timeout(10):
+        while await scene.tokens_up() != {"demo"}:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_token_that_is_configured_anew_is_opened_beside_the_old_one(scene: Scene) -> None:
+    before = scene.signers()
+    async with scene.load():
+        text = scene.with_words({"verify_signatures": "always"}).replace("sessions = 1", "sessions = 2")
+        log = await scene.take(text)
+        assert "changed: server.verify_signatures, token[0].sessions, token[0].verify_signatures" in log
+        assert "restart" not in log
+        await scene.left()
+        assert not scene.signers() & before
+    await scene.take(scene.text)
+    await scene.left()
+
+
+async def test_a_drained_token_takes_nothing_new_until_it_is_drained_no_more(scene: Scene, clone: str) -> None:
+    drained = clone.replace("signers =", "drain = true\nsigners =")
+    async with scene.load():
+        await scene.take(scene.text + clone)
+        signers = scene.signers()
+        in_flight = asyncio.create_task(scene.gateway.sign([ONLY, RSA] * 200))
+        await asyncio.sleep(0.05)
+        await scene.take(scene.text + drained)
+        assert await scene.status(ONLY) == (503, "token clone is drained and takes nothing new at present; try again")
+        assert {answer["status"] for answer in await in_flight} == {200}
+        await scene.take(scene.text + clone)
+        assert await scene.status(ONLY) == (200, "")
+    assert scene.signers() == signers, "all the time"
+    await scene.take(scene.text.replace("signers =", "drain = true\nsigners =") + drained)
+    assert (await scene.status())[0] == 503
+    assert await scene.get("/sys/v1/health") == await scene.get("/readyz") == 503
+    await scene.take(scene.text)
+    await scene.left()
+    assert await scene.get("/sys/v1/health") == 204
+
+
+WRONG = {
+    "a module that is not there": ("libsofthsm2.so", "nothing.so", "nothing.so"),
+    "a token that is not there": ("token=hsmgate-demo", "token=nowhere", "matches no token"),
+    "a PIN that is not there": ("file:pin", "file:no-pin", "pin_source file:no-pin: No such file"),
+    "a name twice": ('"clone"', '"demo"', "stands more than once"),
+    "a word that nobody knows": ("signers =", "singers =", "singers: unknown key"),
+    "a value of another type": ("signers = 2", 'signers = "2"', "signers: input should be a valid integer"),
+    "half a file": ("signers = 2", "signers = [", ""),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+async def test_a_config_with_a_mistake_is_refused_in_full(scene: Scene, clone: str, mistake: str) -> None:
+    before, (old, new, said) = scene.signers(), WRONG[mistake]
+    assert old in clone
+    log = await scene.take(scene.with_words({"max_items": 1}) + clone.replace(old, new))
+    assert "the config is not taken over: " in log
+    assert said in log
+    assert (await scene.gateway.post([ITEM] * 2))[0] == 200
+    assert await scene.status(ONLY) == (404, "key: no such key")
+    assert scene.signers() == before
+
+
+async def test_a_pin_that_a_token_refused_is_not_tried_again_however_it_is_configured(scene: Scene, clone: str) -> None:
+    wrong = clone.replace("file:pin", "file:wrong-pin")
+    first = await scene.take(scene.text + wrong)
+    assert "the token refused the PIN (CKR_PIN_INCORRECT); it was tried once" in first
+    renamed = wrong.replace('"clone"', '"another"').replace("pkcs11:", "pkcs11:manufacturer=SoftHSM%20project;")
+    for section in (wrong, renamed):
+        assert "not taken over: token" in (log := await scene.take(scene.text + section))
+        assert "the token has refused this PIN before (CKR_PIN_INCORRECT); it is not tried again" in log
+    await scene.take(scene.text)
+
+
+async def test_a_newer_config_takes_the_place_of_one_whose_token_is_still_opening(scene: Scene, clone: str) -> None:
+    hanging = clone.replace("file:pin", "command:sleep 1000")
+    before = scene.signers()
+    scene.demo.config.write_text(scene.text + hanging)
+    os.kill(scene.gateway.process.pid, signal.SIGHUP)
+    await asyncio.sleep(0.3)
+    log = await scene.take(scene.with_words({"max_items": 1}))
+    assert "the config is taken over for 2 requests, changed: server.max_items" in log
+    assert (await scene.gateway.post([ITEM] * 2))[0] == 413
+    assert await scene.status() == (200, "")
+    await scene.take(scene.text)
+    async with asyncio.timeout(30):
+        while scene.signers() != before:
+            await asyncio.sleep(0.05)
