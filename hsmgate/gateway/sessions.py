@@ -33,6 +33,9 @@ PURPOSE = "session tokens"
 PRUNE_AT_LEAST = 1000
 """Tokens that are remembered before any is forgotten."""
 
+OLDER_AT_MOST = 4
+"""Secrets of tokens that have left the config. What they sealed is good here for as long as it lives anyway."""
+
 RETRY_SECONDS = 5.0
 """After a failure to get the secret for a token that we did not make, it is not asked for again for so long."""
 
@@ -55,6 +58,8 @@ class Sessions:
         self._pools = pools
         self._clock = clock
         self._secret: bytes | None = None
+        self._teller: TokenPool | None = None
+        self._older: list[bytes] = []
         self._asked_at = -RETRY_SECONDS
         self._seen: dict[bytes, float] = {}
         self._terminated: dict[bytes, float] = {}
@@ -62,8 +67,9 @@ class Sessions:
 
     async def issue(self, app_id: str, credential: bytes, until: float = math.inf) -> tuple[str, int]:
         """A new token for the app, and the seconds that it lives without being used. It dies `until` at the latest."""
-        if self._secret is None:
-            self._secret = await self._derive(create=True) or self._make_do()
+        if self._secret is None or self._teller_has_left():
+            await self._derive(create=True)
+        secret = self._secret = self._secret or self._make_do()
         now = self._clock()
         if len(self._seen) + len(self._terminated) >= self._prune_at:
             self._prune(now)
@@ -71,7 +77,7 @@ class Sessions:
         self._seen[nonce] = now
         life = int(max(0, min(LIFE_SECONDS, until - now)))
         fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), life, nonce, credential)
-        token = base64.urlsafe_b64encode(fields + self._seal(self._secret, fields)).decode().rstrip("=")
+        token = base64.urlsafe_b64encode(fields + self._seal(secret, fields)).decode().rstrip("=")
         return token, min(life, IDLE_SECONDS)
 
     async def identify(self, token: str) -> Session | None:
@@ -80,9 +86,10 @@ class Sessions:
         if parts is None:
             return None
         fields, seal = parts
-        secret = self._secret or await self._learn()
-        if secret is None or not hmac.compare_digest(self._seal(secret, fields), seal):
-            return None
+        if not self._is_ours(fields, seal):
+            await self._learn()
+            if not self._is_ours(fields, seal):
+                return None
         _, app_id, issued, life, nonce, credential = _FIELDS.unpack(fields)
         now = self._clock()
         last_seen = max(self._seen.get(nonce, 0.0), issued)
@@ -103,20 +110,33 @@ class Sessions:
     def _seal(self, secret: bytes, fields: bytes) -> bytes:
         return hmac.digest(secret, fields, "sha256")
 
-    async def _learn(self) -> bytes | None:
-        """The secret that another gateway made tokens with, where the HSM can tell it. Not asked for all the time."""
-        if self._clock() - self._asked_at >= RETRY_SECONDS:
-            self._asked_at = self._clock()
-            self._secret = await self._derive(create=False)
-        return self._secret
+    def _is_ours(self, fields: bytes, seal: bytes) -> bool:
+        secrets = [self._secret, *self._older] if self._secret is not None else self._older
+        return any(hmac.compare_digest(self._seal(secret, fields), seal) for secret in secrets)
 
-    async def _derive(self, *, create: bool) -> bytes | None:
-        for pool in self._pools:
+    def _teller_has_left(self) -> bool:
+        """Whether the token that told the secret is in the config no more: gateways that start now ask another."""
+        return self._teller is not None and self._teller not in self._pools
+
+    async def _learn(self) -> None:
+        """The secret that another gateway made tokens with, where the HSM can tell it. Not asked for all the time."""
+        wanted = self._secret is None or self._teller_has_left()
+        if wanted and self._clock() - self._asked_at >= RETRY_SECONDS:
+            self._asked_at = self._clock()
+            await self._derive(create=False)
+
+    async def _derive(self, *, create: bool) -> None:
+        """Ask the tokens for the secret, in order. What another has sealed before stays good."""
+        for pool in [*self._pools]:
             try:
-                return await pool.orders.derive_secret(PURPOSE, create=create)
+                secret = await pool.orders.derive_secret(PURPOSE, create=create)
             except ItemError as error:
                 log.debug("token %s derives no secret: %s", pool.name, error)
-        return None
+                continue
+            if self._secret is not None and self._secret != secret:
+                self._older = [self._secret, *self._older][:OLDER_AT_MOST]
+            self._secret, self._teller = secret, pool
+            return
 
     def _make_do(self) -> bytes:
         log.warning("no token can derive the secret of session tokens: they are good in this process only")

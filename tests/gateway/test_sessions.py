@@ -145,3 +145,23 @@ async def test_terminated_tokens_stay_dead_and_are_forgotten_when_they_would_hav
         clock[0] += 1
         assert await one.identify(tokens[0]) is None
         assert len(one._terminated) <= 3000
+
+
+async def test_when_the_token_with_the_secret_leaves_another_is_asked_and_old_tokens_stay_good(
+    clock: list[float],
+) -> None:
+    first, second = Pool(b"1" * 32), Pool(b"2" * 32)
+    pools = [cast("TokenPool", first), cast("TokenPool", second)]
+    one = Sessions(pools, lambda: clock[0])
+    old = await issued(one)
+    del pools[0]
+    new = await issued(one)
+    assert (first.asked, second.asked) == (1, 1)
+    for token in (old, new):
+        assert await one.identify(token) == Session(APP, CREDENTIAL)
+    assert await sessions(clock, second).identify(new) == Session(APP, CREDENTIAL), "a gateway that starts later"
+    pools[0] = cast("TokenPool", Pool(b"3" * 32))
+    other = await issued(sessions(clock, Pool(b"3" * 32)))
+    for token in (other, old, new):
+        assert await one.identify(token) == Session(APP, CREDENTIAL)
+    assert await one.identify(await issued(sessions(clock, Pool(b"4" * 32)))) is None
