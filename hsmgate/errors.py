@@ -91,6 +91,17 @@ class Refused(ClientError):
         self.status = status
 
 
+PIN_REFUSED = 3
+"""The exit code by which a service manager knows that another start would bring the token nearer to locking itself."""
+
+_EXIT_CODES: dict[type[HsmgateError], int] = {UsageError: 2, PinRefused: PIN_REFUSED}
+
+
+def exit_code(error: HsmgateError) -> int:
+    """The exit code of a command that ended with this error."""
+    return _EXIT_CODES.get(type(error), 1)
+
+
 class ItemError(HsmgateError):
     """One batch item failed."""
 

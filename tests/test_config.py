@@ -113,12 +113,23 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
     assert config.path("/etc/key.pem") == Path("/etc/key.pem")
 
 
+def test_every_worker_needs_a_signer_of_its_own(tmp_path: Path) -> None:
+    text = "[server]\nworkers = 3\n" + TOKEN
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(
+        "token[0].signers: 2, but server.workers is 3, and every worker needs a signer of its own"
+    )
+    config = load(tmp_path, text.replace("workers = 3", "workers = 2") + "signers = 5\n")
+    assert [config.share(index, 2).token[0].signers for index in range(2)] == [3, 2]
+    assert config.share(1, 2).file == config.file
+
+
 def test_mistakes_of_every_kind_are_reported_at_once_with_their_key_paths(tmp_path: Path) -> None:
     text = f"""
     colour = "red"
     [server]
     listen = "8080"
-    workers = 2
+    workers = 65
     max_body = "16MB"
     max_items = 0
     request_timeout = "30"

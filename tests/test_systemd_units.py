@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hsmgate.cli import PIN_REFUSED
+from hsmgate.errors import PIN_REFUSED
 
 UNITS = Path(__file__).parents[1] / "ops" / "systemd"
 

@@ -8,15 +8,10 @@ import hsmgate
 from hsmgate import tracebacks
 from hsmgate.cli import app, audit, bench, completion, files, keys, serving
 from hsmgate.confinement import leave_no_core
-from hsmgate.errors import ConfigError, HsmgateError, PinRefused, UsageError
-
-PIN_REFUSED = 3
-"""The exit code by which a service manager knows that another start would bring the token nearer to locking itself."""
+from hsmgate.errors import ConfigError, HsmgateError, exit_code
 
 INTERRUPTED = 130
 """The exit code of what SIGINT ended, as shells have it: 128 and the signal's number."""
-
-_CODES = {UsageError: 2, PinRefused: PIN_REFUSED}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"hsmgate: {problem}", file=sys.stderr)
     except HsmgateError as error:
         print(f"hsmgate: {error}", file=sys.stderr)
-        return _CODES.get(type(error), 1)
+        return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 1

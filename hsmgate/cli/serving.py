@@ -46,6 +46,10 @@ def _serve(options: argparse.Namespace) -> int:
     config = Config.load(options.config)
     logs.configure(config.server.log_format, config.server.log_level)
     listen = config.server.listen if options.listen is None else check_listen(options.listen)
+    if config.server.workers > 1:
+        from hsmgate.gateway.workers.arbiter import serve_with_workers
+
+        serve_with_workers(config, listen)
     run(serve(config, listen))
     return 0
 

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from hsmgate.config import credentials, words
 from hsmgate.config.audit import Audit
 from hsmgate.config.callers import App, JwtProvider
-from hsmgate.config.server import Server
+from hsmgate.config.server import MOST_WORKERS, Server
 from hsmgate.config.token import Token
 from hsmgate.errors import ConfigError, shown
 
@@ -35,6 +35,14 @@ class Config(words.Section):
     def folder(self) -> Path:
         """The folder that the config's relative paths are relative to."""
         return self._file.parent
+
+    def share(self, index: int, workers: int) -> Self:
+        """What of it is for one of so many workers: its part of each token's signers."""
+        tokens = [
+            token.model_copy(update={"signers": token.signers // workers + (index < token.signers % workers)})
+            for token in self.token
+        ]
+        return self.model_copy(update={"token": tokens})
 
     def path(self, text: str) -> Path:
         """A path of the config, made absolute."""
@@ -79,12 +87,26 @@ def _contradictions(raw: dict[str, Any]) -> Iterator[str]:
             yield "server: tls_certificate and tls_key go together"
         if "client_ca" in server and "tls_certificate" not in server:
             yield "server: client_ca wants tls_certificate and tls_key"
+    yield from _too_few_signers(raw)
     for section, word in (("token", "name"), ("app", "id"), ("jwt_provider", "name"), ("jwt_provider", "issuer")):
         entries = raw.get(section)
         values = [entry.get(word) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
         texts = [value.lower() if word == "id" else value for value in values if isinstance(value, str)]
         for twice in sorted({text for text in texts if texts.count(text) > 1}):
             yield f"{section}: {word} {shown(twice)} stands more than once"
+
+
+def _too_few_signers(raw: dict[str, Any]) -> Iterator[str]:
+    """The signers of a token are shared out among the workers, and each needs one."""
+    server, tokens = raw.get("server"), raw.get("token")
+    workers = server.get("workers", 1) if isinstance(server, dict) else 1
+    for index, token in enumerate(tokens if isinstance(tokens, list) else ()):
+        signers = token.get("signers", Token.model_fields["signers"].default) if isinstance(token, dict) else None
+        if isinstance(workers, int) and isinstance(signers, int) and 1 <= signers < workers <= MOST_WORKERS:
+            yield (
+                f"token[{index}].signers: {signers}, but server.workers is {workers}, and every worker needs a signer "
+                "of its own: the signers are shared out among the workers"
+            )
 
 
 def _provider_of(app: App, providers: Sequence[JwtProvider]) -> str | None:

@@ -7,6 +7,7 @@ from pydantic import Field
 from hsmgate.config.words import MIB, Listen, LogLevel, Seconds, Section, Size, Text, Verification
 
 LARGEST_BODY = 32 * MIB
+MOST_WORKERS = 64
 
 
 class Server(Section):
@@ -32,8 +33,8 @@ class Server(Section):
     """where http without TLS may be served: on `"loopback"` addresses and unix sockets, or `"anywhere"`. API keys
     travel in it, so `"anywhere"` is for where something in front of the gateway sees to TLS"""
 
-    workers: Literal[1] = 1
-    """gateway processes sharing the port; this version serves with 1"""
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 1
+    """gateway processes on the one address, at most 64: see [Workers](#workers)"""
 
     max_body: Annotated[int, Size, Field(ge=1024, le=LARGEST_BODY)] = 16 * MIB
     """largest request body (`B`, `KiB`, `MiB`, `GiB`; at most 32MiB); more is 413"""

@@ -54,7 +54,7 @@ class Token(Section):
     ARGUMENT…`, see below"""
 
     signers: Annotated[int, Field(ge=1, le=256)] = 2
-    """processes that load the module"""
+    """processes that load the module; shared out among the `workers`, at least one for each"""
 
     sessions: Annotated[int, Field(ge=1, le=256)] = 1
     """sessions, with a thread each, in every one of them: `signers × sessions` items are signed at a time"""

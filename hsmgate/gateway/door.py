@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hsmgate.errors import ConfigError
@@ -80,3 +81,31 @@ def address(listening: socket.socket, tls: bool) -> str:
         return f"unix:@{name[1:].decode('utf-8', 'replace')}" if isinstance(name, bytes) else f"unix:{name}"
     host, port = name[:2]
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def bind(listen: str) -> list[socket.socket]:
+    """Sockets that listen on an address of the config's, for several processes. Raises ConfigError."""
+    try:
+        if listen.startswith("unix:"):
+            path = listen.removeprefix("unix:")
+            check_socket(path)
+            Path(path).unlink(missing_ok=True)
+            bound = [_bound(socket.AF_UNIX, path)]
+        else:
+            host, _, port = listen.rpartition(":")
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            bound = [_bound(family, name) for family, name in {(family, name) for family, *_, name in found}]
+    except OSError as error:
+        raise ConfigError([f"cannot listen on {listen}: {error.strerror or error}"]) from None
+    return bound
+
+
+def _bound(family: int, name: Any) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    if family != socket.AF_UNIX:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    one.bind(name)
+    one.listen(BACKLOG)
+    return one

@@ -67,13 +67,18 @@ class Reloader:
         parties: Sequence[Party],
         slow: SlowParty | None = None,
         on_done: Callable[[], None] = lambda: None,
+        share: Callable[[Config], Config] = lambda config: config,
     ) -> None:
-        """on_done: called when a load that was asked for is over, whether or not it was taken over."""
+        """on_done: called when a load that was asked for is over, whether or not it was taken over.
+
+        share: what of a config is for this process.
+        """
         self._started = config
         self._config = config
         self._parties = parties
         self._slow = slow
         self._on_done = on_done
+        self._share = share
         self._wanted = asyncio.Event()
         self._requests = 0
         self._loaded: Signature = None
@@ -166,7 +171,7 @@ class Reloader:
         file = self._config.file
         if file.exists() and not file.is_file():
             raise ConfigError([f"{file}: not a file that could be read again"])
-        config = Config.load(file)
+        config = self._share(Config.load(file))
         changed = [*_changes(self._config, config)]
         if not changed and not asked:
             return None

@@ -6,8 +6,10 @@ import gc
 import importlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from hsmgate.config import Config
 from hsmgate.gateway.audit.opening import audit_log
@@ -18,11 +20,31 @@ from hsmgate.gateway.reload import Party, Reloader, Takeover
 from hsmgate.gateway.service_manager import ServiceManager, take_sockets
 from hsmgate.gateway.tls import Tls
 from hsmgate.gateway.tokens import Tokens
+from hsmgate.gateway.workers.counts import Counts
 
 log = logging.getLogger(__name__)
 
 COLLECT_AFTER_OBJECTS = 20_000
 """New objects that hold others, after which the garbage collector looks through the new ones."""
+
+
+class Overseer(Protocol):
+    """Who wants to know how this process is."""
+
+    def ready(self, address: str) -> None:
+        """It can sign, on that address."""
+
+    def reloading(self) -> None:
+        """It loads its config again."""
+
+    def reloaded(self) -> None:
+        """It has."""
+
+    def stopping(self) -> None:
+        """It lets nobody in any more."""
+
+    async def reassure(self) -> None:
+        """Give signs of life, for ever."""
 
 
 async def serve(config: Config, listen: str) -> None:
@@ -33,36 +55,58 @@ async def serve(config: Config, listen: str) -> None:
     """
     take_variables(token.pin_source for token in config.token)
     manager, inherited = ServiceManager.take(), take_sockets()
+    await check_place(config, listen, inherited)
+    await serve_on(config, listen, inherited, manager)
+
+
+async def check_place(config: Config, listen: str, inherited: Sequence[socket.socket]) -> None:
+    """Raise ConfigError where nobody should listen there, and warn of files that others may read."""
     if inherited:
         check_inherited(config, inherited)
     else:
         await check_address(config, listen)
-    tls = Tls.of(config)
     for warning in exposed_files(config):
         log.warning("%s", warning)
+
+
+async def serve_on(
+    config: Config,
+    listen: str,
+    inherited: Sequence[socket.socket],
+    overseer: Overseer,
+    *,
+    counts: Counts | None = None,
+    share: Callable[[Config], Config] = lambda config: config,
+) -> None:
+    """Serve there, as one process of perhaps several, until SIGTERM or SIGINT.
+
+    counts: what several processes count together.
+    share: what of a config is for this one.
+    """
+    config = share(config)
+    tls = Tls.of(config)
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
-    async with _tokens(config) as tokens, audit_log(config, tokens.signer) as audit:
+    async with _tokens(config, counts) as tokens, audit_log(config, tokens.signer) as audit:
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
         listener = Listener(config, tokens.signer, audit)
         parties = [*listener.parties, _LOG, _warnings(config), *([tls.party] if tls else [])]
-        reloader = Reloader(config, parties, tokens, manager.ready)
+        reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
         watches: list[asyncio.Task[None]] = []
         try:
             address = await listener.open(listen, inherited, tls)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
-            loop.add_signal_handler(signal.SIGHUP, _reload, reloader, manager)
-            watches += [asyncio.create_task(reloader.watch()), asyncio.create_task(manager.reassure())]
-            print(f"hsmgate serves on {address}", flush=True)
-            manager.ready()
+            loop.add_signal_handler(signal.SIGHUP, _reload, reloader, overseer)
+            watches += [asyncio.create_task(reloader.watch()), asyncio.create_task(overseer.reassure())]
+            overseer.ready(address)
             _spare_the_collector()
             await stop.wait()
-            manager.stopping()
+            overseer.stopping()
             await listener.drain()
         finally:
             for watch in watches:
@@ -71,8 +115,8 @@ async def serve(config: Config, listen: str) -> None:
             await listener.close()
 
 
-def _reload(reloader: Reloader, manager: ServiceManager) -> None:
-    manager.reloading()
+def _reload(reloader: Reloader, overseer: Overseer) -> None:
+    overseer.reloading()
     reloader.ask()
 
 
@@ -87,9 +131,9 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tokens(config: Config) -> AsyncIterator[Tokens]:
+async def _tokens(config: Config, counts: Counts | None) -> AsyncIterator[Tokens]:
     """All tokens opened, and their signers ended at the end."""
-    tokens = Tokens(config)
+    tokens = Tokens(config, counts)
     try:
         await tokens.start()
         yield tokens

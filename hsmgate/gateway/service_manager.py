@@ -66,12 +66,17 @@ class ServiceManager:
         watched = meant_for == str(os.getpid()) and interval.isascii() and interval.isdigit() and int(interval)
         return cls(address, int(interval) / 1e6 if watched else None)
 
-    def ready(self) -> None:
-        """It can sign, or has loaded its config again."""
+    def ready(self, address: str) -> None:
+        """It can sign. Who started it by hand reads it in a line."""
+        print(f"hsmgate serves on {address}", flush=True)
+        self._tell("READY=1")
+
+    def reloaded(self) -> None:
+        """It has loaded its config again, or refused it."""
         self._tell("READY=1")
 
     def reloading(self) -> None:
-        """It loads its config again; `ready` follows."""
+        """It loads its config again; `reloaded` follows."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
@@ -80,9 +85,18 @@ class ServiceManager:
 
     async def reassure(self) -> None:
         """Give signs of life for ever, if they are wanted: twice as often as they must come."""
-        while self._watchdog_seconds is not None:
-            self._tell("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog_seconds / 2)
+        while self.reassure_seconds is not None:
+            self.live()
+            await asyncio.sleep(self.reassure_seconds)
+
+    @property
+    def reassure_seconds(self) -> float | None:
+        """How often a sign of life is to be given, if at all."""
+        return None if self._watchdog_seconds is None else self._watchdog_seconds / 2
+
+    def live(self) -> None:
+        """A sign of life."""
+        self._tell("WATCHDOG=1")
 
     def _tell(self, message: str) -> None:
         if self._address is None:

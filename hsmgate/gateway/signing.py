@@ -11,10 +11,11 @@ from hsmgate.gateway.current import TAKEN, Current
 from hsmgate.gateway.figures import ItemFigures
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.pool import TokenPool
-from hsmgate.gateway.quotas import Quotas
+from hsmgate.gateway.quotas import Quotas, SharedQuotas
 from hsmgate.gateway.reload import Party, Takeover
 from hsmgate.gateway.targets import Target, Targets, check_may, taking
 from hsmgate.gateway.wire import SignItem, VerifyItem
+from hsmgate.gateway.workers.counts import Counts, WaitingRoom
 from hsmgate.ipc.messages import Action, Generate, Manage
 
 
@@ -24,12 +25,18 @@ class BatchSigner:
     figures: what is counted of them.
     """
 
-    def __init__(self, keyring: Keyring, pools: Sequence[TokenPool], current: Current) -> None:
-        """pools: those of all tokens; they may come and go, and the keyring's version tells."""
+    def __init__(
+        self, keyring: Keyring, pools: Sequence[TokenPool], current: Current, counts: Counts | None = None
+    ) -> None:
+        """pools: those of all tokens; they may come and go, and the keyring's version tells.
+
+        counts: what is counted together with other workers, if there are any.
+        """
         self._keyring = keyring
         self._pools = pools
         self._targets = Targets(keyring, pools)
-        self._quotas = Quotas()
+        self._quotas = Quotas() if counts is None else SharedQuotas(counts)
+        self._room = WaitingRoom(lambda: sum(pool.waiting for pool in self._pools), counts)
         self._current = current
         self._open: set[Batch] = set()
         self._stopping = False
@@ -92,7 +99,7 @@ class BatchSigner:
         counts: dict[TokenPool, int] = {}
         brought: dict[object, Target] = {}
         most = self._current.server.max_waiting
-        room = most - sum(pool.waiting for pool in self._pools)
+        room = self._room.let_in(len(items), most)
         for index, item in enumerate(items):
             try:
                 if isinstance(item, ItemError):

@@ -18,6 +18,7 @@ from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.reload import Takeover
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.supervisor import Supervisor
+from hsmgate.gateway.workers.counts import Counts
 from hsmgate.ipc.messages import Keys
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Tokens:
 
     words = frozenset({"token", "server.verify_signatures"})
 
-    def __init__(self, loaded: config.Config) -> None:
+    def __init__(self, loaded: config.Config, counts: Counts | None = None) -> None:
+        """counts: what is counted together with other workers, if there are any."""
         self._folder = loaded.folder
         self._pins = Pins()
         self._keyring = Keyring()
@@ -55,7 +57,7 @@ class Tokens:
         self._pools += [supervisor.pool for supervisor in self._serving]
         for token, pool in zip(loaded.token, self._pools, strict=True):
             pool.draining = token.drain
-        self.signer = BatchSigner(self._keyring, self._pools, Current(loaded.server))
+        self.signer = BatchSigner(self._keyring, self._pools, Current(loaded.server), counts)
 
     async def start(self) -> None:
         """Start the signers of every token. One that cannot be had is waited for, unless there is no other.

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hsmgate.cli import PIN_REFUSED
+from hsmgate.errors import PIN_REFUSED
 from tests.certificates import make_certificates
 from tests.gateway_process import HSMGATE, b64, serving
 from tests.secrets_scan import NOTES
@@ -130,7 +130,8 @@ def test_two_tokens_of_one_label_are_refused_with_their_serials(own_demo: Demo) 
     assert "matches 2" not in run("check", "--config", one).stdout
 
 
-def test_a_wrong_pin_is_tried_exactly_once(own_demo: Demo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_pin_is_tried_exactly_once(own_demo: Demo, tmp_path: Path, workers: int) -> None:
     """A module that logs every call says how often C_Login was called."""
     (own_demo.folder / "wrong-pin").write_text("314159265\n")
     (own_demo.folder / "wrong-pin").chmod(0o600)
@@ -141,12 +142,14 @@ def test_a_wrong_pin_is_tried_exactly_once(own_demo: Demo, tmp_path: Path) -> No
         own_demo,
         ("/usr/lib/softhsm/libsofthsm2.so", found),
         ("file:pin", "file:wrong-pin"),
+        ("[server]\n", f"[server]\nworkers = {workers}\n"),
         (
             "env = { ",
             f'env = {{ PKCS11SPY = "/usr/lib/softhsm/libsofthsm2.so", PKCS11SPY_OUTPUT = "{calls}", ',
         ),
     )
-    assert run("serve", "--config", config).returncode == PIN_REFUSED
+    done = run("serve", "--config", config)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (PIN_REFUSED, "", 1), done.stderr
     assert calls.read_text().count("C_Login\n") == 1
 
 

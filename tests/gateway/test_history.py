@@ -3,6 +3,7 @@
 import pytest
 
 from hsmgate.config import Server
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
 from hsmgate.gateway.history import SECONDS, History, quantile_ms
 from hsmgate.gateway.keyring import Keyring
@@ -17,7 +18,7 @@ def pool() -> TokenPool:
 
 @pytest.fixture
 def signer(pool: TokenPool) -> BatchSigner:
-    return BatchSigner(Keyring(), [pool], Server())
+    return BatchSigner(Keyring(), [pool], Current(Server()))
 
 
 def count(signer: BatchSigner, status: int, items: int, seconds: float, token: str = "hsm") -> None:

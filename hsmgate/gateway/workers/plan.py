@@ -1,0 +1,60 @@
+"""What the arbiter makes before it starts workers, and all of them have."""
+
+import os
+from typing import Any
+
+from gunicorn.config import Config as Settings
+from gunicorn.glogging import Logger
+
+from hsmgate.config import Config
+from hsmgate.gateway.workers.counts import Counts
+from hsmgate.gateway.workers.reports import Reports
+
+HANGS_AFTER_SECONDS = 30
+"""A worker whose event loop does not turn for so long is killed."""
+
+_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes a file without a name there, by which workers say that they live
+
+
+class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's log, without a handler: what there is to say the arbiter says itself."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take nothing from gunicorn's settings."""
+        self.error_log.propagate = False
+        self.error_log.disabled = True
+        self.access_log.propagate = False
+
+
+class Plan:
+    """What gunicorn knows as an application.
+
+    cfg: gunicorn's settings.
+    """
+
+    def __init__(self, config: Config, listen: str, worker_class: type) -> None:
+        self.config = config
+        self.listen = listen
+        self.workers: int = config.server.workers
+        self.counts = Counts(self.workers)
+        self.reports = Reports()
+        self.cfg = Settings()
+        for name, value in {
+            "workers": self.workers,
+            "worker_class": worker_class,
+            "logger_class": Quiet,
+            "timeout": HANGS_AFTER_SECONDS,
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK) else None,
+            "control_socket_disable": True,
+        }.items():
+            self.cfg.set(name, value)
+        self._free: list[int] = [*range(self.workers)]
+
+    def take_index(self) -> int:
+        """The index of a new worker: one that no other has."""
+        return self._free.pop(0)
+
+    def free_index(self, index: int) -> None:
+        """That worker is gone, with what it had."""
+        self.counts.give_back(index)
+        self._free.append(index)

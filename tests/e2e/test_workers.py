@@ -1,0 +1,91 @@
+"""Several gateway processes on one address."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.activation import Manager, listening, ready_line, start_on
+from tests.keepalive_load import load
+from tests.token_tool import Demo
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@dataclass
+class Running:
+    """A gateway with two workers, on an address that the test holds."""
+
+    process: Process
+    url: str
+    manager: Manager
+    log: Path
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    async def end(self) -> int:
+        return await asyncio.wait_for(self.process.wait(), 40)
+
+
+@contextlib.asynccontextmanager
+async def with_workers(demo: Demo, folder: Path) -> AsyncIterator[Running]:
+    config = demo.folder / "workers.toml"
+    config.write_text(demo.config.read_text().replace("[server]\n", "[server]\nworkers = 2\n"))
+    manager = Manager(folder / "notify")
+    with listening() as held:
+        process = await start_on((held,), config, folder / "serve.log", manager.environment)
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        try:
+            assert await ready_line(process) == f"hsmgate serves on {url}", (folder / "serve.log").read_text()
+            await manager.hears("READY=1")
+            yield Running(process, url, manager, folder / "serve.log")
+        finally:
+            manager.close()
+            if process.returncode is None:
+                process.terminate()
+                await asyncio.wait_for(process.wait(), 40)
+
+
+async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: Demo, tmp_path: Path) -> None:
+    async with with_workers(demo, tmp_path) as running:
+        one, other = running.workers()
+        assert [len(worker.children()) for worker in (one, other)] == [1, 1]  # the two signers, shared out
+        async with load(running.url, demo.api_key) as tally:
+            await tally.reach(100)
+            one.send_signal(signal.SIGKILL)
+            await tally.reach(100)
+            async with asyncio.timeout(60):
+                while running.log.read_text().count(" is ready\n") < 6:  # workers and signers, and one of each again
+                    await asyncio.sleep(0.05)
+            assert {worker.pid for worker in running.workers()} > {other.pid}
+            assert tally.failed.total() == tally.recovered <= 8, tally.failed
+
+            failed = tally.failed.total()
+            running.process.send_signal(signal.SIGHUP)
+            await running.manager.hears("RELOADING=1")
+            await running.manager.hears("READY=1")
+            # Twice, once in each; their first look at the file may say nothing.
+            assert running.log.read_text().count("the config is taken over, changed: nothing") == 2
+            await tally.reach(100)
+        assert tally.failed.total() == failed
+        running.process.terminate()
+        await running.manager.hears("STOPPING=1")
+        assert await running.end() == 0
+
+
+async def test_workers_end_when_their_arbiter_is_killed(demo: Demo, tmp_path: Path) -> None:
+    async with with_workers(demo, tmp_path) as running:
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        assert len(family) == 4
+        os.kill(running.process.pid, signal.SIGKILL)
+        await running.end()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, 30)
+        assert not alive
