@@ -37,7 +37,17 @@ class Config(words.Section):
         return self._file.parent
 
     def share(self, index: int, workers: int) -> Self:
-        """What of it is for one of so many workers: its part of each token's signers."""
+        """What of it is for one of so many workers: its part of each token's signers.
+
+        Raises ConfigError where there are too few: the file may have another number of workers than are running.
+        """
+        problems = [
+            f"token[{place}].signers: {token.signers}, but there are {workers} workers, and each needs one of its own"
+            for place, token in enumerate(self.token)
+            if token.signers < workers
+        ]
+        if problems:
+            raise ConfigError(problems)
         tokens = [
             token.model_copy(update={"signers": token.signers // workers + (index < token.signers % workers)})
             for token in self.token

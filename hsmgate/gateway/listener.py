@@ -18,6 +18,8 @@ from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.routes.status import STATUS
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
+from hsmgate.gateway.workers.counts import Counts
+from hsmgate.gateway.workers.door import SharedDoor
 
 KEEPALIVE_SECONDS = 120.0
 """Clients that do not retry a POST want the server to be the last to hang up."""
@@ -48,21 +50,28 @@ class Listener:
             handler_cancellation=True,  # nobody waits for what a caller asked who has gone
         )
         self._watches: list[asyncio.Task[None]] = []
-        self._door: Door | None = None
+        self._door: Door | SharedDoor | None = None
 
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
         return [self._app[CALLERS].party, self._signer.party, self._app[STATUS].party]
 
-    async def open(self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None) -> str:
-        """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError."""
+    async def open(
+        self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None, counts: Counts | None = None
+    ) -> str:
+        """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError.
+
+        counts: what is counted with other workers, who listen on the same sockets.
+        """
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
         quote_nothing()
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - it was just set up
         context = tls.context if tls else None
-        if inherited:
+        if counts is not None:
+            self._door = SharedDoor(self._runner.server, inherited, context, counts)
+        elif inherited:
             self._door = await Door.inherit(self._runner.server, inherited, context)
         else:
             self._door = await Door.open(self._runner.server, listen, context)

@@ -97,7 +97,7 @@ async def serve_on(
         reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
         watches: list[asyncio.Task[None]] = []
         try:
-            address = await listener.open(listen, inherited, tls)
+            address = await listener.open(listen, inherited, tls, counts)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)

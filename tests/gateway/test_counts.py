@@ -91,6 +91,22 @@ def test_waiting_items_are_counted_over_all_workers() -> None:
     assert counts.reserve(1000, 0, 10_000) == 1000
 
 
+def test_who_has_more_connections_than_another_is_crowded() -> None:
+    counts = Counts(3)
+    counts.become(0)
+    counts.note_connections(5)
+    assert not counts.crowded()  # nobody else lets anyone in
+    counts.become(1)
+    counts.note_connections(0)
+    assert not counts.crowded()
+    counts.become(0)
+    assert counts.crowded()
+    counts.become(1)
+    counts.note_connections(None)
+    counts.become(0)
+    assert not counts.crowded()
+
+
 def test_apps_beyond_all_rows_share_the_last(monkeypatch: Any) -> None:
     monkeypatch.setattr(counts_module, "ROWS", 3)
     counts = Counts(1)

@@ -1,6 +1,7 @@
 """What the workers of a gateway count together: a table in memory that all of them have.
 
-    header   how many rows are in use, and for each worker how many items wait for a signer there
+    header   how many rows are in use, and for each worker how many items wait for a signer there, and how many
+             connections it has, with one more, or 0 while it lets nobody in
     rows     one for each app with limits: its id, what it has left, and for each worker how many items are in flight
 
 Whoever reads and writes holds a lock on that row, or on the header: a lock of the file's (fcntl(2)), which ends with
@@ -31,7 +32,8 @@ class Counts:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._index = 0
-        self._header = 1 + workers
+        self._connections = 1 + workers
+        self._header = self._connections + workers
         self._row = _IN_FLIGHT + workers
         self._file = os.memfd_create("hsmgate-counts")
         os.ftruncate(self._file, 8 * (self._header + ROWS * self._row))
@@ -47,6 +49,7 @@ class Counts:
     def give_back(self, index: int) -> None:
         """That worker is gone, and nothing waits or is in flight there any more."""
         self._numbers[1 + index] = 0
+        self._numbers[self._connections + index] = 0
         for row in range(self._numbers[0]):
             start = self._start(row)
             with self._locked(start):
@@ -56,7 +59,7 @@ class Counts:
         """How many of so many items may wait here, where others wait already, if at most `most` may wait in all."""
         with self._locked(0):
             self._numbers[1 + self._index] = waiting
-            room = max(0, most - sum(self._numbers[1 : self._header]))
+            room = max(0, most - sum(self._numbers[1 : self._connections]))
             granted = min(count, room)
             self._numbers[1 + self._index] = waiting + granted
         return granted
@@ -65,6 +68,16 @@ class Counts:
         """So many items wait here now."""
         with self._locked(0):
             self._numbers[1 + self._index] = waiting
+
+    def note_connections(self, count: int | None) -> None:
+        """So many connections are here now; None where nobody is let in any more."""
+        self._numbers[self._connections + self._index] = 0 if count is None else count + 1
+
+    def crowded(self) -> bool:
+        """Whether here are more connections than with another worker, by more than an eighth."""
+        others = [count for count in self._numbers[self._connections : self._header] if count]
+        least = min(others, default=0)
+        return self._numbers[self._connections + self._index] > least + least // 8
 
     @contextlib.contextmanager
     def row(self, app_id: str) -> Iterator["Row"]:

