@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.activation import Manager, listening, ready_line, start_on
 from tests.keepalive_load import load
@@ -36,12 +38,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def with_workers(demo: Demo, folder: Path) -> AsyncIterator[Running]:
+async def with_workers(demo: Demo, folder: Path, values: Path | None = None) -> AsyncIterator[Running]:
+    """values: where metrics are counted, by default a folder that the gateway makes."""
     config = demo.folder / "workers.toml"
     config.write_text(demo.config.read_text().replace("[server]\n", "[server]\nworkers = 2\n"))
     manager = Manager(folder / "notify")
+    environment = manager.environment | ({"PROMETHEUS_MULTIPROC_DIR": str(values)} if values else {})
     with listening() as held:
-        process = await start_on((held,), config, folder / "serve.log", manager.environment)
+        process = await start_on((held,), config, folder / "serve.log", environment)
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         try:
             assert await ready_line(process) == f"hsmgate serves on {url}", (folder / "serve.log").read_text()
@@ -76,13 +80,27 @@ async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: 
             assert running.log.read_text().count("the config is taken over, changed: nothing") == 2
             await tally.reach(100)
         assert tally.failed.total() == failed
+        await _look_at_metrics(running.url, tally.signed)
         running.process.terminate()
         await running.manager.hears("STOPPING=1")
         assert await running.end() == 0
 
 
+async def _look_at_metrics(url: str, signed: int) -> None:
+    """Whoever is asked answers for all, also for the one that was killed, but for its last second."""
+    await asyncio.sleep(1.5)
+    async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as response:
+        text = await response.text()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    counted = sum(one.value for one in samples if one.name == "hsmgate_items_total" and one.labels["status"] == "200")
+    ready = sum(one.value for one in samples if one.name == "hsmgate_signers" and one.labels["state"] == "ready")
+    assert signed / 2 < counted < signed * 1.1
+    assert ready == 2
+
+
 async def test_workers_end_when_their_arbiter_is_killed(demo: Demo, tmp_path: Path) -> None:
-    async with with_workers(demo, tmp_path) as running:
+    (tmp_path / "values").mkdir()
+    async with with_workers(demo, tmp_path, tmp_path / "values") as running:
         family = psutil.Process(running.process.pid).children(recursive=True)
         assert len(family) == 4
         os.kill(running.process.pid, signal.SIGKILL)

@@ -1,7 +1,6 @@
 """What the arbiter makes before it starts workers, and all of them have."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from gunicorn.config import Config as Settings
@@ -10,12 +9,10 @@ from gunicorn.glogging import Logger
 from hsmgate.config import Config
 from hsmgate.gateway.workers.counts import Counts
 from hsmgate.gateway.workers.reports import Reports
+from hsmgate.gateway.workers.values import MEMORY, Values
 
 HANGS_AFTER_SECONDS = 30
 """A worker whose event loop does not turn for so long is killed."""
-
-_MEMORY = Path("/dev") / "shm"
-"""Where gunicorn makes the files without a name by which workers say that they live; a disk might keep them waiting."""
 
 
 class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -40,13 +37,15 @@ class Plan:
         self.workers: int = config.server.workers
         self.counts = Counts(self.workers)
         self.reports = Reports()
+        self.values = Values()
         self.cfg = Settings()
         for name, value in {
             "workers": self.workers,
             "worker_class": worker_class,
             "logger_class": Quiet,
             "timeout": HANGS_AFTER_SECONDS,
-            "worker_tmp_dir": str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None,
+            # Files without a name, by which workers say that they live; a disk might keep them waiting.
+            "worker_tmp_dir": str(MEMORY) if os.access(MEMORY, os.W_OK) else None,
             "control_socket_disable": True,
         }.items():
             self.cfg.set(name, value)
