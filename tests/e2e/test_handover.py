@@ -61,13 +61,15 @@ def _look_at_signers(gateway: int, held: socket.socket) -> None:
 
 
 async def test_an_upgrade_under_load_fails_no_call(demo: Demo, tmp_path: Path) -> None:
+    workers = demo.folder / "handover.toml"
+    workers.write_text(demo.config.read_text().replace("[server]\n", "[server]\nworkers = 2\n"))
     with listening() as held:
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         old = await start_on((held,), demo.config, tmp_path / "old.log")
         await ready_line(old)
         async with load(url, demo.api_key) as tally:
             await tally.reach(200)
-            new = await start_on((held,), demo.config, tmp_path / "new.log")
+            new = await start_on((held,), workers, tmp_path / "new.log")
             await ready_line(new)
             old.terminate()
             assert await asyncio.wait_for(old.wait(), 30) == 0
