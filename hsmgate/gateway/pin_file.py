@@ -37,8 +37,7 @@ class Pins:
         """The file of that PIN, as a descriptor; `close` it."""
         shared = self._shared.get(digest)
         if shared is None:
-            shared = self._shared[digest] = _Shared(os.memfd_create("hsmgate-pin"))
-            os.write(shared.file, self._kept.pop(digest, b""))
+            shared = self._shared[digest] = _Shared(self._make(digest))
         shared.users += 1
         return shared.file
 
@@ -52,7 +51,15 @@ class Pins:
         refusals = os.pread(shared.file, os.fstat(shared.file).st_size, 0)
         os.close(shared.file)
         if refusals:
-            self._kept[digest] = refusals
+            self._keep(digest, refusals)
+
+    def _make(self, digest: bytes) -> int:
+        file = os.memfd_create("hsmgate-pin")
+        os.write(file, self._kept.pop(digest, b""))
+        return file
+
+    def _keep(self, digest: bytes, refusals: bytes) -> None:
+        self._kept[digest] = refusals
         if len(self._kept) > KEPT_AT_MOST:
             del self._kept[next(iter(self._kept))]
 

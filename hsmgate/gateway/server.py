@@ -19,8 +19,7 @@ from hsmgate.gateway.preflight import check_address, check_inherited, exposed_fi
 from hsmgate.gateway.reload import Party, Reloader, Takeover
 from hsmgate.gateway.service_manager import ServiceManager, take_sockets
 from hsmgate.gateway.tls import Tls
-from hsmgate.gateway.tokens import Tokens
-from hsmgate.gateway.workers.counts import Counts
+from hsmgate.gateway.tokens import ALONE, Common, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +74,12 @@ async def serve_on(
     inherited: Sequence[socket.socket],
     overseer: Overseer,
     *,
-    counts: Counts | None = None,
+    common: Common = ALONE,
     share: Callable[[Config], Config] = lambda config: config,
 ) -> None:
     """Serve there, as one process of perhaps several, until SIGTERM or SIGINT.
 
-    counts: what several processes count together.
+    common: what several processes know together.
     share: what of a config is for this one.
     """
     config = share(config)
@@ -88,7 +87,7 @@ async def serve_on(
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
-    async with _tokens(config, counts) as tokens, audit_log(config, tokens.signer) as audit:
+    async with _tokens(config, common) as tokens, audit_log(config, tokens.signer) as audit:
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
@@ -97,7 +96,7 @@ async def serve_on(
         reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
         watches: list[asyncio.Task[None]] = []
         try:
-            address = await listener.open(listen, inherited, tls, counts)
+            address = await listener.open(listen, inherited, tls, common.counts)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
@@ -131,9 +130,9 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tokens(config: Config, counts: Counts | None) -> AsyncIterator[Tokens]:
+async def _tokens(config: Config, common: Common) -> AsyncIterator[Tokens]:
     """All tokens opened, and their signers ended at the end."""
-    tokens = Tokens(config, counts)
+    tokens = Tokens(config, common)
     try:
         await tokens.start()
         yield tokens

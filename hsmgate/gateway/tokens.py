@@ -27,6 +27,17 @@ STRENGTH_SECONDS = 5.0
 """How long a token that has its first signer may take for the others, before it takes the place of another."""
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the workers of a gateway have in common, if there are several: what they count, and the PINs refused."""
+
+    counts: Counts | None = None
+    pins: Pins | None = None
+
+
+ALONE = Common()
+
+
 @dataclass(slots=True, eq=False)
 class _Coming:
     """A token that is being opened, for a config that is not taken over yet."""
@@ -44,10 +55,9 @@ class Tokens:
 
     words = frozenset({"token", "server.verify_signatures"})
 
-    def __init__(self, loaded: config.Config, counts: Counts | None = None) -> None:
-        """counts: what is counted together with other workers, if there are any."""
+    def __init__(self, loaded: config.Config, common: Common = ALONE) -> None:
         self._folder = loaded.folder
-        self._pins = Pins()
+        self._pins = common.pins or Pins()
         self._keyring = Keyring()
         self._pools: list[TokenPool] = []
         self._coming: list[_Coming] = []
@@ -57,7 +67,7 @@ class Tokens:
         self._pools += [supervisor.pool for supervisor in self._serving]
         for token, pool in zip(loaded.token, self._pools, strict=True):
             pool.draining = token.drain
-        self.signer = BatchSigner(self._keyring, self._pools, Current(loaded.server), counts)
+        self.signer = BatchSigner(self._keyring, self._pools, Current(loaded.server), common.counts)
 
     async def start(self) -> None:
         """Start the signers of every token. One that cannot be had is waited for, unless there is no other.

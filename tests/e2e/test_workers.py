@@ -40,7 +40,7 @@ async def with_workers(demo: Demo, folder: Path) -> AsyncIterator[Running]:
     config.write_text(demo.config.read_text().replace("[server]\n", "[server]\nworkers = 2\n"))
     manager = Manager(folder / "notify")
     # What the arbiter is killed over stays there.
-    environment = manager.environment | {"PROMETHEUS_MULTIPROC_DIR": str(folder / "values")}
+    environment = manager.environment | {"TMPDIR": str(folder)}
     with listening() as held:
         process = await start_on((held,), config, folder / "serve.log", environment)
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -56,7 +56,6 @@ async def with_workers(demo: Demo, folder: Path) -> AsyncIterator[Running]:
 
 
 async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: Demo, tmp_path: Path) -> None:
-    (tmp_path / "values").mkdir()
     async with with_workers(demo, tmp_path) as running:
         one, other = running.workers()
         assert [len(worker.children()) for worker in (one, other)] == [1, 1]  # the two signers, shared out

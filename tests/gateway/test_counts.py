@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hsmgate.domain.policy import Grant, Limits
@@ -13,6 +14,8 @@ from hsmgate.gateway.auth import App
 from hsmgate.gateway.quotas import SharedQuotas
 from hsmgate.gateway.workers import counts as counts_module
 from hsmgate.gateway.workers.counts import Counts
+from hsmgate.gateway.workers.folder import SharedPins
+from hsmgate.secret import Secret
 
 GRANT = Grant.of(["*"], ["sign"])
 APPS = [App(f"00000000-0000-0000-0000-{number:012x}", "app", GRANT) for number in range(50)]
@@ -115,3 +118,18 @@ def test_apps_beyond_all_rows_share_the_last(monkeypatch: Any) -> None:
     with contextlib.ExitStack() as stack:
         got = [stack.enter_context(quotas.admit(app, limits, [0]))[0] for app in APPS[:5]]
     assert [isinstance(item, TooMany) for item in got] == [False, False, False, True, True]
+
+
+def test_what_is_noted_of_a_pin_in_one_worker_is_read_in_the_others(tmp_path: Path) -> None:
+    pins = SharedPins(tmp_path)
+    pid = os.fork()
+    if pid == 0:
+        os.write(pins.open(pins.digest(Secret("1234"))), b"refused")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    for _ in range(2):  # also when nobody had it open meanwhile
+        file = pins.open(pins.digest(Secret("1234")))
+        assert os.pread(file, 100, 0) == b"refused"
+        pins.close(pins.digest(Secret("1234")))
+    other = pins.open(pins.digest(Secret("12345")))
+    assert os.pread(other, 100, 0) == b""

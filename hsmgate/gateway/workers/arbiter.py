@@ -121,7 +121,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     def note_end(self, worker: GatewayWorker) -> None:
         """A worker has ended: give back what it had, and decide what that means for the others."""
         self._plan.free_index(worker.index)
-        self._plan.values.forget(worker.pid)
+        self._plan.folder.forget(worker.pid)
         if worker.pid in self._to_reload:
             self._to_reload.discard(worker.pid)
             self._end_reload()
@@ -168,7 +168,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._complete = True  # that one ends is no failure any more
         self.cfg.set("child_exit", lambda arbiter, worker: None)
         self.stop()
-        self._plan.values.close()
+        self._plan.folder.remove()
         sys.exit(exit_status)
 
     def _drain_seconds(self) -> float:

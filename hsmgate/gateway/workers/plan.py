@@ -1,6 +1,7 @@
 """What the arbiter makes before it starts workers, and all of them have."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from gunicorn.config import Config as Settings
@@ -8,11 +9,13 @@ from gunicorn.glogging import Logger
 
 from hsmgate.config import Config
 from hsmgate.gateway.workers.counts import Counts
+from hsmgate.gateway.workers.folder import CommonFolder
 from hsmgate.gateway.workers.reports import Reports
-from hsmgate.gateway.workers.values import MEMORY, Values
 
 HANGS_AFTER_SECONDS = 30
 """A worker whose event loop does not turn for so long is killed."""
+
+_MEMORY = Path("/dev") / "shm"
 
 
 class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -37,7 +40,7 @@ class Plan:
         self.workers: int = config.server.workers
         self.counts = Counts(self.workers)
         self.reports = Reports()
-        self.values = Values()
+        self.folder = CommonFolder()
         self.cfg = Settings()
         for name, value in {
             "workers": self.workers,
@@ -45,7 +48,7 @@ class Plan:
             "logger_class": Quiet,
             "timeout": HANGS_AFTER_SECONDS,
             # Files without a name, by which workers say that they live; a disk might keep them waiting.
-            "worker_tmp_dir": str(MEMORY) if os.access(MEMORY, os.W_OK) else None,
+            "worker_tmp_dir": str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None,
             "control_socket_disable": True,
         }.items():
             self.cfg.set(name, value)

@@ -14,6 +14,7 @@ from hsmgate import tracebacks
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError, HsmgateError, exit_code
 from hsmgate.gateway.server import serve_on
+from hsmgate.gateway.tokens import Common
 from hsmgate.gateway.workers.plan import Plan
 from hsmgate.gateway.workers.reports import What
 
@@ -55,7 +56,8 @@ class GatewayWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.get_loop().set_exception_handler(tracebacks.on_loop_error)
-                runner.run(serve_on(plan.config, plan.listen, self.sockets, self, counts=plan.counts, share=share))
+                common = Common(plan.counts, plan.folder.pins)
+                runner.run(serve_on(plan.config, plan.listen, self.sockets, self, common=common, share=share))
         except HsmgateError as error:
             for problem in error.problems if isinstance(error, ConfigError) else (error,):
                 print(f"hsmgate: {problem}", file=sys.stderr)
