@@ -90,6 +90,7 @@ async def _monitored(app: web.Application) -> AsyncIterator[None]:
     yield
     for task in keeping:
         task.cancel()
+    app[monitoring.METRICS].close()
     app[CALLS].log.flush()
 
 

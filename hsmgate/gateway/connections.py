@@ -45,6 +45,11 @@ class Connections:
                 self._answered.set()
 
     @property
+    def active(self) -> int:
+        """How many requests are in hand."""
+        return self._active
+
+    @property
     def draining(self) -> bool:
         """Whether nobody is let in any more."""
         return self._ending

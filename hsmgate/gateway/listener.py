@@ -12,6 +12,7 @@ from hsmgate.gateway.app import make_app
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.door import Door
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
@@ -20,6 +21,8 @@ from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
 from hsmgate.gateway.workers.counts import Counts
 from hsmgate.gateway.workers.door import SharedDoor
+
+log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 120.0
 """Clients that do not retry a POST want the server to be the last to hang up."""
@@ -88,6 +91,8 @@ class Listener:
         """
         if self._door is None or self._runner.server is None:
             return
+        calls, seconds = self._connections.active, self._drain_timeout
+        log.info("drains: %d calls in hand have %g s; no more are let in", calls, seconds, extra=fields(calls=calls))
         self._door.close()
         self._connections.end_with_answers()
         drain_seconds = self._signer.current.server.drain_timeout

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, expo
 
 import hsmgate
 from hsmgate.domain.ckm import CKM_NAMES
+from hsmgate.errors import ConfigError
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.figures import BOUNDS_SECONDS, NOTHING, STATUSES, Durations, End, StartFault, Tally
@@ -24,9 +25,11 @@ from hsmgate.gateway.signing import BatchSigner
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
 SAMPLE_SECONDS = 1.0
 
-SHORTEST_SECONDS = 0.1
+SHORTEST_SECONDS = 0.2
 """Who asks again sooner gets the same text: anyone may ask, and it takes some milliseconds to write."""
 
 OTHER = "other"
@@ -49,6 +52,7 @@ class Metrics:
     """Everything that is exported. docs/monitoring.md has names and labels; a test holds it to this."""
 
     def __init__(self, signer: BatchSigner, calls: Calls, readiness: Readiness, audit: AuditLog | None) -> None:
+        _check_folder()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._signer = signer
         self._calls = calls
@@ -71,6 +75,11 @@ class Metrics:
             self.sample()
             await asyncio.sleep(SAMPLE_SECONDS)
 
+    def close(self) -> None:
+        """Nobody counts here any more: what this process is no longer is no part of the sum of all."""
+        if _FOLDER in os.environ:
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
     def sample(self) -> None:
         """Take the figures over."""
         self._items.sample(self._signer)
@@ -79,7 +88,7 @@ class Metrics:
         self._tokens.forget_others({pool.name for pool in self._signer.pools})
         for labels, count in self._calls.take().items():
             self._http.labels(*labels).inc(count)
-        self._ready.set(not self._readiness.problems())
+        self._ready.set(self._readiness.look())
         if self._audit is not None:
             self._audit.sample()
 
@@ -94,14 +103,16 @@ class Metrics:
         return text
 
 
-def _several() -> bool:
-    """Whether several processes keep their values in one place."""
-    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+def _check_folder() -> None:
+    """Raise ConfigError where the folder of all processes' values is none."""
+    folder = os.environ.get(_FOLDER)
+    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError([f"{_FOLDER}: not a folder that can be written"])
 
 
 def _registry_of_all() -> CollectorRegistry | None:
     """What reads the values of all processes, where there are several."""
-    if not _several():
+    if _FOLDER not in os.environ:
         return None
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -170,7 +181,7 @@ class _Tokens:
 
     def forget_others(self, names: set[str]) -> None:
         """What a token is like ends with it; what was counted of it stays. In several processes' place nothing ends."""
-        if _several():
+        if _FOLDER in os.environ:
             return
         for name in self._known - names:
             for gauge in (self._up, self._signed_at, self._sessions, self._waiting, self._in_flight):

@@ -206,11 +206,12 @@ class TokenPool:
         signer.alone = False
         signer.answered = True
         signer.mark_started()
-        self.figures.in_signer.add(time.monotonic() - message.sent, sum(map(len, message.runs)))
+        now = time.monotonic()
+        self.figures.in_signer.add(now - message.sent, sum(map(len, message.runs)))
         told = zip(message.runs, answer.results, answer.seconds, answer.mechanisms, strict=False)
         for run, results, seconds, mechanism in told:
             if bytes in map(type, results):
-                self.figures.signed()
+                self.figures.signed_at = now
             self._settle(run, results, mechanism)
             self._costs.learn(run.work, seconds / len(run))
 

@@ -1,11 +1,15 @@
 """Whether the gateway is fit for traffic: the tokens have signed lately, and what they sign can be recorded."""
 
+import logging
 from collections.abc import Iterator
 
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import Connections
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signing import BatchSigner
+
+log = logging.getLogger(__name__)
 
 PROVEN_SECONDS = 30.0
 """For so long a signature shows that a token signs. Where there is none, a canary comes long before (`Supervisor`)."""
@@ -20,6 +24,7 @@ class Readiness:
         self._audit = audit
         self._spared: tuple[int, frozenset[TokenPool]] = -1, frozenset()
         self._failing: frozenset[TokenPool] = frozenset()
+        self._told: list[str] = []
 
     def problems(self) -> list[str]:
         """Why it is not ready, a line for each reason; none where it is.
@@ -27,6 +32,17 @@ class Readiness:
         A token that does not sign is no reason where all of its keys are on others that do.
         """
         return [*self._problems()]
+
+    def look(self) -> bool:
+        """Whether it is ready. What has changed since the last look is logged."""
+        problems = self.problems()
+        if problems != self._told:
+            if problems:
+                log.warning("not ready: %s", "; ".join(problems), extra=fields(problems=problems))
+            else:
+                log.info("ready")
+            self._told = [*problems]
+        return not problems
 
     def _problems(self) -> Iterator[str]:
         if self._connections.draining:
@@ -52,5 +68,5 @@ def unproven(pool: TokenPool) -> str | None:
     """Why a token is not known to sign, None where it is."""
     if not pool.signers:
         return (pool.fault or "it has no signer").removeprefix(f"token {pool.name}: ")
-    seconds = pool.figures.unsigned_seconds()
-    return None if seconds <= PROVEN_SECONDS else f"it has not signed for {seconds:.0f} s"
+    proven = pool.figures.unsigned_seconds() <= PROVEN_SECONDS
+    return None if proven else f"it has not signed for more than {PROVEN_SECONDS:.0f} s"

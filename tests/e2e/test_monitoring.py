@@ -57,7 +57,7 @@ async def until_ready(gateway: Gateway, status: int) -> str:
 
 
 async def metrics(gateway: Gateway) -> str:
-    await asyncio.sleep(0.15)  # who asks again sooner gets the same text
+    await asyncio.sleep(0.21)  # who asks again sooner gets the same text
     return (await get(gateway, "/metrics"))[1]
 
 

@@ -44,6 +44,10 @@ class Gateway:
             pool.join(FakeProcess())
 
     @property
+    def ready(self) -> bool:
+        return self._readiness.look()
+
+    @property
     def problems(self) -> list[str]:
         return self._readiness.problems()
 
@@ -81,9 +85,26 @@ async def test_a_signature_shows_for_a_while_that_a_token_signs() -> None:
     there = Gateway({1}, {2})
     there.up(there.first, there.second)
     there.first.figures.signed_at -= PROVEN_SECONDS + 5
-    assert there.problems == ["token first: it has not signed for 35 s"]
+    assert there.problems == ["token first: it has not signed for more than 30 s"]
     there.first.figures.signed()
     assert there.problems == []
+
+
+async def test_what_changes_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    there = Gateway({1}, {2})
+    with caplog.at_level("INFO"):
+        assert not there.ready
+        there.up(there.first, there.second)
+        assert there.ready
+        there.first.figures.signed_at -= PROVEN_SECONDS
+        for _ in range(3):
+            there.first.figures.signed_at -= 1
+            assert not there.ready
+    assert [record.getMessage() for record in caplog.records] == [
+        "not ready: token first: it has no signer; token second: it has no signer",
+        "ready",
+        "not ready: token first: it has not signed for more than 30 s",
+    ]
 
 
 async def test_the_fault_of_a_token_is_said() -> None:
