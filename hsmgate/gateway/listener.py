@@ -102,6 +102,11 @@ class Listener:
             await self._connections.answered(drain_seconds - idle_seconds)
         self._signer.stop()
         await self._connections.answered(LAST_SECONDS)
+        calls = self._connections.active
+        if calls:
+            log.warning("drained, but for %d calls that are cut off", calls, extra=fields(calls=calls))
+        else:
+            log.info("drained: every call is answered")
 
     async def close(self) -> None:
         """Hang up."""

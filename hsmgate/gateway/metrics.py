@@ -9,6 +9,7 @@ import asyncio
 import os
 import platform
 import time
+from pathlib import Path
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition, multiprocess
@@ -106,7 +107,7 @@ class Metrics:
 def _check_folder() -> None:
     """Raise ConfigError where the folder of all processes' values is none."""
     folder = os.environ.get(_FOLDER)
-    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+    if folder is not None and not (Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         raise ConfigError([f"{_FOLDER}: not a folder that can be written"])
 
 

@@ -15,6 +15,7 @@ from hsmgate.errors import FrameError, ItemError, NoSigner, NoSuchKey, TokenFail
 from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import Result, Run, Work, failure
 from hsmgate.gateway.figures import End, TokenFigures
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.orders import Orders
 from hsmgate.gateway.queue import Costs, Lane, WaitingItems
 from hsmgate.gateway.signer_process import SignerProcess
@@ -198,7 +199,9 @@ class TokenPool:
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.pop(answer.id, None)
         if message is None or [*map(len, answer.results)] != [*map(len, message.runs)]:
-            log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, signer.process.pid)
+            pid = signer.process.pid
+            about = fields(token=self.name, signer=pid)
+            log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, pid, extra=about)
             if message is not None:
                 signer.in_flight[answer.id] = message
             signer.kill(End.PROTOCOL)
@@ -235,7 +238,8 @@ class TokenPool:
             item.wrong += 1
             if item.wrong >= WRONG_AT_MOST:
                 self._distrusted[item.work.operation.key] = time.monotonic() + DISTRUST_SECONDS
-                log.error("token %s: signatures do not verify under their key; it is left alone for a while", self.name)
+                text = "token %s: its signatures do not verify under a key, which is left alone for %g s"
+                log.error(text, self.name, DISTRUST_SECONDS, extra=fields(token=self.name))
         signer.distrusted = True
         signer.kill(End.DISTRUSTED)
 

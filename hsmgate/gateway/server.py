@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+import hsmgate
 from hsmgate.config import Config
 from hsmgate.gateway.audit.opening import audit_log
 from hsmgate.gateway.logs import set_level
@@ -102,6 +103,7 @@ async def serve_on(
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, _reload, reloader, overseer)
             watches += [asyncio.create_task(reloader.watch()), asyncio.create_task(overseer.reassure())]
+            log.info("hsmgate %s serves on %s", hsmgate.__version__, address)
             overseer.ready(address)
             _spare_the_collector()
             await stop.wait()

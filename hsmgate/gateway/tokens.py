@@ -12,6 +12,7 @@ from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import ConfigError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.logs import fields
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.pin_file import Pins
 from hsmgate.gateway.pool import TokenPool
@@ -85,7 +86,9 @@ class Tokens:
         for supervisor, reason in away:
             if len(away) == len(self._serving):
                 raise SignerStartError(f"token {supervisor.token.name}: {reason}") from reason
-            log.error("token %s: %s; it is tried again while the others serve", supervisor.token.name, reason)
+            name = supervisor.token.name
+            text = "token %s is down: %s; it is tried again while the others serve"
+            log.error(text, name, reason, extra=fields(token=name))
             supervisor.start_later()
 
     async def stop(self) -> None:
