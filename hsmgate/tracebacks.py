@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +61,24 @@ def describe(error: BaseException) -> str:
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
-def configure(log_format: str = HUMAN) -> None:
-    """Log to standard error, and send there what nobody caught, wherever in the process. Once more changes the format.
+class Stream(Protocol):
+    """Where lines go."""
 
-    log_format: HUMAN or JSON.
+    def write(self, text: str, /) -> object:
+        """Take a line, or several."""
+
+    def flush(self) -> None:
+        """Pass them on."""
+
+
+def configure(log_format: str = HUMAN, level: int = logging.INFO, stream: Stream | None = None) -> None:
+    """Log there, and send there what nobody caught, wherever in the process. Once more changes it.
+
+    log_format: HUMAN or JSON. stream: standard error unless told otherwise.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == JSON else Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     sys.excepthook = lambda kind, error, trace: _log(error)
     threading.excepthook = lambda args: _log(args.exc_value)
     sys.unraisablehook = lambda args: _log(args.exc_value)

@@ -4,10 +4,8 @@ The logging library takes longer for a line than a signature of a small batch do
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import sys
 import time
 
 import msgspec
@@ -67,16 +65,15 @@ class CallLog:
         self._lines.append(make(request, call, round(1000 * seconds, 3), logging.getLevelName(level)))
 
     def flush(self) -> None:
-        """Write the lines that wait. What cannot be written is lost: that is no reason to refuse a call."""
+        """Write the lines that wait."""
         lines, self._lines = self._lines, []
-        with contextlib.suppress(OSError):
-            block = ""
-            for line in lines:
-                if len(block) + len(line) > WRITE_BYTES:
-                    _write(block)
-                    block = ""
-                block += line
-            _write(block)
+        block = ""
+        for line in lines:
+            if len(block) + len(line) > WRITE_BYTES:
+                logs.write(block)
+                block = ""
+            block += line
+        logs.write(block)
 
     def _json(self, request: web.Request, call: tuple[str, str, int], milliseconds: float, level: str) -> str:
         method, route, status = call
@@ -118,8 +115,3 @@ class CallLog:
             self._second_text = tracebacks.utc(second)[:-5] if utc else local
         milliseconds = f"{int((now - second) * 1000):03d}"
         return f"{self._second_text}.{milliseconds}Z" if utc else f"{self._second_text},{milliseconds}"
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import hsmgate
 from hsmgate.config import Config
+from hsmgate.gateway import logs
 from hsmgate.gateway.audit.opening import audit_log
-from hsmgate.gateway.logs import set_level
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, check_inherited, exposed_files
 from hsmgate.gateway.reload import Party, Reloader, Takeover
@@ -88,7 +88,11 @@ async def serve_on(
     stop = asyncio.Event()
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
-    async with _tokens(config, common) as tokens, audit_log(config, tokens.signer) as audit:
+    async with (
+        logs.written_in_a_thread(),
+        _tokens(config, common) as tokens,
+        audit_log(config, tokens.signer) as audit,
+    ):
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
@@ -142,7 +146,7 @@ async def _tokens(config: Config, common: Common) -> AsyncIterator[Tokens]:
         await tokens.stop()
 
 
-_LOG = Party(frozenset({"server.log_level"}), lambda loaded: partial(set_level, loaded.server.log_level))
+_LOG = Party(frozenset({"server.log_level"}), lambda loaded: partial(logs.set_level, loaded.server.log_level))
 
 
 def _warnings(config: Config) -> Party:

@@ -1,32 +1,41 @@
 """The log: its formats, its levels, and lines of calls."""
 
 import json
-import logging
+import os
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
 
-from hsmgate.gateway import call_log
+from hsmgate.gateway import log_writer, logs
 from hsmgate.gateway.call_log import WRITE_BYTES, CallLog
+from hsmgate.gateway.log_writer import LogWriter
 
 SAY = """
-import logging
+import asyncio, logging
 from hsmgate.gateway import logs
 logs.configure({format!r}, {level!r})
-ours, others = logging.getLogger("hsmgate.x"), logging.getLogger("aiohttp.server")
-for log in (ours, others):
-    for level in ("debug", "info", "warning", "error"):
-        getattr(log, level)("%s %s", "said", level, extra=logs.fields(token="t\\n"))
-logs.set_level("error")
-ours.warning("not said")
-logs.set_level("debug")
-ours.debug("said again")
-try:
-    raise ValueError("s3cret")
-except ValueError:
-    ours.exception("it failed")
+
+async def say():
+    async with logs.written_in_a_thread():
+        talk()
+
+def talk():
+    ours, others = logging.getLogger("hsmgate.x"), logging.getLogger("aiohttp.server")
+    for log in (ours, others):
+        for level in ("debug", "info", "warning", "error"):
+            getattr(log, level)("%s %s", "said", level, extra=logs.fields(token="t\\n"))
+    logs.set_level("error")
+    ours.warning("not said")
+    logs.set_level("debug")
+    ours.debug("said again")
+    try:
+        raise ValueError("s3cret")
+    except ValueError:
+        ours.exception("it failed")
+
+asyncio.run(say())
 """
 
 
@@ -39,7 +48,7 @@ def said(log_format: str, level: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("level", "ours", "others"),
-    [("debug", 4, 3), ("info", 3, 3), ("warning", 2, 2), ("error", 1, 1)],
+    [("debug", 4, 3), ("warning", 2, 2)],
 )
 def test_a_line_of_json_has_what_every_line_has_and_its_fields(level: str, ours: int, others: int) -> None:
     lines = [json.loads(line) for line in said("json", level)]
@@ -60,7 +69,7 @@ def test_lines_for_people_name_their_process() -> None:
 
 def test_lines_of_calls_are_written_whole_and_not_too_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(call_log, "_write", written.append)
+    monkeypatch.setattr(logs, "write", written.append)
     lines = [f"{number} {'x' * (number % 300)}\n" for number in range(200)]
     log = CallLog()
     log._lines = [*lines]
@@ -70,15 +79,32 @@ def test_lines_of_calls_are_written_whole_and_not_too_many_at_once(monkeypatch: 
     assert all(len(block) <= WRITE_BYTES and block.endswith("\n") for block in written if block)
 
 
-def test_a_log_that_cannot_be_written_costs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path("/dev/full").open("w") as full:
-        monkeypatch.setattr(sys, "stderr", full)
-        log = CallLog()
-        log._lines = ["x\n"] * 10
-        log.flush()
-        assert log._lines == []
-        monkeypatch.undo()
-        try:
-            full.close()
-        except OSError:
-            logging.getLogger(__name__).debug("it is full")
+def test_who_does_not_take_the_log_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(log_writer, "WAITING_AT_MOST", 200_000)
+    reading, writing = os.pipe()
+    writer = LogWriter(writing)
+    lines = [f"{number} {'x' * 100}\n" for number in range(10_000)]
+    for line in lines:
+        writer.write(line)
+    writer.close()
+    lost = writer._lost
+    assert 0 < lost < len(lines)
+    with os.fdopen(reading) as pipe:
+        taken = [pipe.readline() for _ in range(len(lines) - lost)]
+        assert taken == [line for line in lines if line in {*taken}]
+        while not caplog.records:
+            time.sleep(0.001)
+    assert caplog.records[0].getMessage().startswith(f"{lost} lines of the log are lost")
+    os.close(writing)
+
+
+def test_a_log_that_cannot_be_written_costs_nothing() -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    writer = LogWriter(fd)
+    writer.write("x\n")
+    writer.write("\udc00\n")
+    writer.close()
+    assert not writer._waiting
+    os.close(fd)
