@@ -13,6 +13,8 @@ from enum import StrEnum
 from operator import sub
 from typing import TypeVar
 
+from hsmgate.domain.ckm import CKM_NAMES
+from hsmgate.errors import TokenFailed
 from hsmgate.gateway.batch import GONE, Arrival, Batch, Result
 from hsmgate.ipc.messages import Failure
 
@@ -23,9 +25,11 @@ NOTHING = "none"
 """The key type or mechanism of an item that has come to none."""
 
 
-STATUSES = frozenset({200, 400, 403, 404, 409, 422, 429, GONE, 500, 503, 504})
-"""An item's."""
+OTHER = "other"
+"""The mechanism of an item whose signer named none that we know: who knows what is in its process."""
 
+_MECHANISMS = {name: name for name in CKM_NAMES} | {"": NOTHING}
+_STATUSES = frozenset({200, 400, 403, 404, 409, 422, 429, GONE, 500, 503, 504})
 
 Kind = TypeVar("Kind")
 
@@ -132,7 +136,8 @@ class ItemFigures:
         """Count a batch that is over; None stands for what nobody waited for."""
         if _ERRORS.isdisjoint(map(type, results)) and not batch.repeated:
             for indexes, at, mechanism, key_type, _ in batch.arrivals:
-                self.counts[batch.action, 200, key_type or NOTHING, mechanism or NOTHING] += len(indexes)
+                known = _MECHANISMS.get(mechanism, OTHER)
+                self.counts[batch.action, 200, key_type or NOTHING, known] += len(indexes)
                 self.seconds.add(at - batch.begun, len(indexes))
         else:
             self._note_each(batch, results)
@@ -145,7 +150,8 @@ class ItemFigures:
                 histories[index] = arrival
         for result, (_, at, mechanism, key_type, token) in zip(results, histories, strict=True):
             status = GONE if result is None else result.status if isinstance(result, Failure) else 200
-            self.counts[batch.action, status, key_type or NOTHING, mechanism or NOTHING] += 1
+            status = status if status in _STATUSES else TokenFailed.status
+            self.counts[batch.action, status, key_type or NOTHING, _MECHANISMS.get(mechanism, OTHER)] += 1
             self.seconds.add(at - batch.begun)
             if status != 200:
                 self.failures[status, token] += 1

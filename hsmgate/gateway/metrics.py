@@ -15,11 +15,10 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition, multiprocess
 
 import hsmgate
-from hsmgate.domain.ckm import CKM_NAMES
 from hsmgate.errors import ConfigError
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
-from hsmgate.gateway.figures import BOUNDS_SECONDS, NOTHING, STATUSES, Durations, End, StartFault, Tally
+from hsmgate.gateway.figures import BOUNDS_SECONDS, Durations, End, StartFault, Tally
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.signing import BatchSigner
@@ -32,9 +31,6 @@ SAMPLE_SECONDS = 1.0
 
 SHORTEST_SECONDS = 0.2
 """Who asks again sooner gets the same text: anyone may ask, and it takes some milliseconds to write."""
-
-OTHER = "other"
-"""A mechanism or a status that is none of those we know: a signer said so, and who knows what is in its process."""
 
 
 class _Seconds(Histogram):
@@ -130,8 +126,7 @@ class _Items:
 
     def sample(self, signer: BatchSigner) -> None:
         for (operation, status, key_type, mechanism), count in signer.figures.counts.take().items():
-            known = mechanism if mechanism in CKM_NAMES or mechanism == NOTHING else OTHER
-            self._count.labels(operation, status if status in STATUSES else OTHER, key_type, known).inc(count)
+            self._count.labels(operation, status, key_type, mechanism).inc(count)
         self._seconds.pour(signer.figures.seconds)
 
 

@@ -83,11 +83,13 @@ def new_metrics(audit: AuditLog | None = None) -> tuple[Metrics, BatchSigner, Ca
 
 async def test_what_a_signer_says_of_itself_is_no_label() -> None:
     metrics, signer, _ = new_metrics()
-    signer.figures.counts["sign", 200, "EC", "a mechanism of its own"] += 1
-    signer.figures.counts["sign", 299, "EC", "CKM_ECDSA"] += 1
+    for results in ([b"s"], [Failure(299, "odd")]):
+        batch = Batch(1, 60.0)
+        batch.put([0], results, "a mechanism of its own", "EC")
+        signer.figures.note(batch, results)
     text = metrics.text().decode()
     assert 'hsmgate_items_total{key_type="EC",mechanism="other",operation="sign",status="200"} 1.0' in text
-    assert 'hsmgate_items_total{key_type="EC",mechanism="CKM_ECDSA",operation="sign",status="other"} 1.0' in text
+    assert 'hsmgate_items_total{key_type="EC",mechanism="other",operation="sign",status="500"} 1.0' in text
     assert "mechanism of its own" not in text
 
 
