@@ -26,6 +26,7 @@ _QUIET = (
     "--disable-extensions",
     "--disable-gpu",
     "--disable-sync",
+    "--hide-scrollbars",
     "--no-default-browser-check",
     "--no-first-run",
 )

@@ -50,7 +50,7 @@ def take(gateway: Gateway) -> None:
     with browsing() as browser:
         browser.open(f"{gateway.url}/status")
         browser.wait(lambda: browser.all("#errors tr") or None, "errors")
-        browser.picture(IMAGES / "status.png", 1100, 800)
+        browser.picture(IMAGES / "status.png", 1100, 880)
         browser.open(f"{gateway.url}/docs#sign")
         browser.find("#credential").send_keys(gateway.api_key)
         answered(browser)

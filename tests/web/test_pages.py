@@ -9,6 +9,7 @@ import pytest
 from hsmgate.gateway.openapi import openapi
 from hsmgate.gateway.pages import FILES, PARTS
 from tests.gateway_process import Gateway
+from tests.web.browser import Browser
 
 TYPES = {"js": "text/javascript", "css": "text/css"}
 POLICY = (
@@ -45,6 +46,23 @@ async def test_there_are_no_other_files(gateway: Gateway, name: str) -> None:
     async with gateway.client.get(f"{gateway.url}/web/{name}") as response:
         assert response.status == 404
         assert b"import" not in await response.read()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_page_may_not_do_more_than_it_does(gateway: Gateway, browser: Browser) -> None:
+    browser.open(f"{gateway.url}/docs")
+    tried = browser.run(
+        "const script = document.createElement('script'); script.textContent = 'window.ran = true';"
+        "document.head.append(script);"
+        "const style = document.createElement('style'); style.textContent = 'body { zoom: 3 }';"
+        "document.head.append(style);"
+        "return fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused').then((fetched) =>"
+        " [fetched, window.ran ?? null, style.sheet])"
+    )
+    assert tried == ["refused", None, None]
+    complaints = browser.complaints()
+    for directive in ("script-src", "style-src", "connect-src"):
+        assert any(directive in line for line in complaints), directive
 
 
 def test_every_file_is_served_and_none_makes_html_of_data() -> None:
