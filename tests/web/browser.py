@@ -61,6 +61,16 @@ class Browser:
         """What the script returns, in the page."""
         return self._driver.execute_script(script, *arguments)
 
+    def answer(self, *, yes: bool) -> str:
+        """Answer the question that a page asks before it goes on; what it was."""
+        question = self._driver.switch_to.alert
+        text: str = question.text
+        if yes:
+            question.accept()
+        else:
+            question.dismiss()
+        return text
+
     def cdp(self, command: str, **parameters: Any) -> dict[str, Any]:
         """A command of the DevTools protocol."""
         answer: dict[str, Any] = self._driver.execute_cdp_cmd(command, parameters)

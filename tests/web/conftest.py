@@ -7,7 +7,7 @@ import pytest
 from tests.web.browser import Browser, browsing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with browsing() as one:
         yield one

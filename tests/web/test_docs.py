@@ -76,6 +76,28 @@ async def test_what_an_answer_says_is_shown_as_text(gateway: Gateway, browser: B
     assert [line for line in browser.complaints() if "401" not in line] == []
 
 
+async def test_parameters_go_where_they_belong_and_nothing_is_destroyed_by_one_click(
+    gateway: Gateway, browser: Browser
+) -> None:
+    browser.open(f"{gateway.url}/docs#listKeys")
+    browser.find("#credential").send_keys(gateway.api_key)
+    browser.find("#listKeys-name").send_keys("p256")
+    (key,) = json.loads(send(browser, "listKeys", "200"))
+    assert key["name"] == "p256"
+
+    browser.open(f"{gateway.url}/docs#deleteKey")
+    browser.find("#credential").send_keys(gateway.api_key)
+    browser.find("#deleteKey form button").click()
+    assert browser.all("#deleteKey input:invalid")  # there is no kid
+    browser.find("#deleteKey-kid").send_keys("a/../b?c#d")
+    for yes in (False, True):
+        browser.find("#deleteKey form button").click()
+        assert "cannot be undone" in browser.answer(yes=yes)
+    browser.wait(lambda: browser.find("#deleteKey .answer strong").text.startswith("400"), "a 400")
+    sent = [request["url"] for request in browser.requests() if request["method"] == "DELETE"]
+    assert sent == [f"{gateway.url}/crypto/v1/keys/a%2F..%2Fb%3Fc%23d"]
+
+
 def send(browser: Browser, operation: str, status: str, body: str | None = None) -> str:
     """Send an operation's form, as it is or with another body, and give the body of the answer."""
     if body is not None:
