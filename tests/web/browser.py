@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -54,8 +55,9 @@ class Browser:
         return self._driver.find_elements(By.CSS_SELECTOR, css)
 
     def wait(self, look: Callable[[], T | None], what: str) -> T:
-        """What `look` gives as soon as it is something."""
-        return cast("T", WebDriverWait(self._driver, WAIT_SECONDS, 0.05).until(lambda _: look(), what))
+        """What `look` gives as soon as it is something; what it looks at may be drawn anew meanwhile."""
+        waiting = WebDriverWait(self._driver, WAIT_SECONDS, 0.05, (StaleElementReferenceException,))
+        return cast("T", waiting.until(lambda _: look(), what))
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What the script returns, in the page."""

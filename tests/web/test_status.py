@@ -40,8 +40,10 @@ async def test_it_shows_what_happens(own_gateway: Gateway, browser: Browser) -> 
         browser.open(f"{own_gateway.url}/status")
         browser.wait(lambda: browser.find("#rate strong").text not in ("", "–", "0"), "a rate")
         browser.wait(lambda: browser.find("#latency strong").text not in ("", "–"), "a latency")
+        sessions = "#tokens tbody td:nth-of-type(3)"
+        browser.wait(lambda: browser.find(sessions).text == "2", "both signers")
         own_gateway.kill_signers(1)
-        said = browser.wait(lambda: next(iter(browser.all("#errors tbody tr")), None), "an error").text
+        said = browser.wait(lambda: next((row.text for row in browser.all("#errors tbody tr")), None), "an error")
         assert browser.find("#ready").text == "Ready"
         assert [one.get_attribute("aria-label") for one in browser.all("svg[role=img]")] != [None] * 3
         assert browser.complaints() == []
