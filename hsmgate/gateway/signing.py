@@ -23,6 +23,7 @@ class BatchSigner:
     """Signs and verifies batches with the keys of a keyring, through their pools.
 
     figures: what is counted of them.
+    place: which of several gateway processes this is, from 1, and how many there are.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class BatchSigner:
         self._current = current
         self._open: set[Batch] = set()
         self._stopping = False
+        self.place = (1, 1) if counts is None else counts.place
         self.figures = ItemFigures()
 
     @property

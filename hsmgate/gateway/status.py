@@ -126,7 +126,7 @@ class Status:
             now=round(time.time(), 3),
             uptime_seconds=round(time.monotonic() - self._started, 3),
             config_taken_over_at=round(self._config_taken_over_at, 3),
-            process=ProcessStatus(1, 1),
+            process=ProcessStatus(*self._signer.place),
             ready=not problems,
             problems=problems,
             tokens=[_of_token(pool) for pool in self._signer.pools],

@@ -78,12 +78,26 @@ async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: 
             await tally.reach(100)
         assert tally.failed.total() == failed
         await _look_at_metrics(running.url, tally.signed)
+        await _look_at_status(running.url)
         family = psutil.Process(running.process.pid).children(recursive=True)
         assert len(family) == 4
         os.kill(running.process.pid, signal.SIGKILL)
         await running.process.wait()
         _, alive = await asyncio.to_thread(psutil.wait_procs, family, 30)
         assert not alive  # workers end when their arbiter does, and signers when their worker does
+
+
+async def _look_at_status(url: str) -> None:
+    """Whoever is asked says who it is. It may be either, so each is waited for."""
+    seen: dict[str, dict[str, int]] = {}
+    async with asyncio.timeout(60):
+        while len(seen) < 2:
+            async with aiohttp.request("GET", f"{url}/status.json") as response:
+                answer = await response.json()
+            seen[answer["instance"]] = answer["process"]
+            await asyncio.sleep(0.05)
+    assert sorted(process["number"] for process in seen.values()) == [1, 2]
+    assert {process["of"] for process in seen.values()} == {2}
 
 
 async def _look_at_metrics(url: str, signed: int) -> None:

@@ -42,6 +42,11 @@ class Counts:
         self._reals = memory.cast("d")
         self._rows: dict[tuple[int, int], int] = {}
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which worker this process is, from 1, and how many there are."""
+        return self._index + 1, self._workers
+
     def become(self, index: int) -> None:
         """From now on this process is the worker with that index."""
         self._index = index
