@@ -47,13 +47,21 @@ class Shell:
     variables: Mapping[str, str] = field(repr=False)
 
     def run(
-        self, *arguments: str | Path, variables: Mapping[str, str] | None = None, sent: bytes = b"", out: str = ".out"
+        self,
+        *arguments: str | Path,
+        variables: Mapping[str, str] | None = None,
+        sent: bytes = b"",
+        read: str = ".in",
+        out: str = ".out",
     ) -> Done:
-        """variables: instead of those that say which gateway, and who calls. sent: its standard input."""
+        """variables: instead of those that say which gateway, and who calls. sent: its standard input.
+
+        read, out: other files than usual for its standard input and output.
+        """
         (self.folder / ".in").write_bytes(sent)
         words = [*map(str, arguments)]
         known = {**os.environ, **(self.variables if variables is None else variables)}
-        process = _FORKS.Process(target=_command, args=(words, str(self.folder), known, out))
+        process = _FORKS.Process(target=_command, args=(words, str(self.folder), known, (read, out)))
         process.start()
         process.join(100)
         said = [(self.folder / name).read_text() for name in (".out", ".err") if (self.folder / name).exists()]
@@ -74,15 +82,15 @@ class Shell:
         return line.removeprefix("hsmgate: ")
 
 
-def _command(words: list[str], folder: str, variables: dict[str, str], out: str) -> None:
+def _command(words: list[str], folder: str, variables: dict[str, str], streams: tuple[str, str]) -> None:
     from hsmgate.cli import main
 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
     for number, name, flags in (
-        (0, ".in", os.O_RDONLY),
-        (1, out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+        (0, streams[0], os.O_RDWR),
+        (1, streams[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
         (2, ".err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
     ):
         os.dup2(os.open(name, flags), number)

@@ -35,7 +35,6 @@ def test_people_get_a_table_and_the_words_for_the_config(shell: Shell, demo: Dem
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--key", "nothing"], "key: no such key"),
         (["--key", "p256", "--padding", "pss"], "mode: EC keys take none"),
         (["--key", "p256", "--token", "other"], "--token: one of demo"),
     ],

@@ -26,7 +26,6 @@ PSS: dict[str, object] = {"PSS": {}}
         ("p256", [], {"hash_alg": "SHA256"}),
         ("p521", ["--hash", "sha3-512"], {"hash_alg": "SHA3_512"}),
         ("rsa2048", ["--padding", "pss", "--hash", "SHA-384"], {"hash_alg": "SHA384", "mode": PSS}),
-        ("rsa2048", [], {"hash_alg": "SHA256"}),
         ("ed25519", [], {}),
     ],
 )

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.cli.shell import Shell
-from tests.gateway_process import HSMGATE, b64
+from tests.gateway_process import b64
 from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 from tests.verify import verify
@@ -118,17 +117,15 @@ def test_deleting_asks_a_terminal_and_nobody_else(shell: Shell) -> None:
     assert "no such key" in shell.refused("keys", "show", "asked")
 
 
-def _typed(shell: Shell, keys: bytes, *arguments: str) -> int:
+def _typed(shell: Shell, keys: bytes, *arguments: str) -> int | None:
     """The exit code of a command at a terminal where somebody types."""
     ours, theirs = pty.openpty()
     os.write(ours, keys)
-    done = subprocess.run(
-        [*HSMGATE, *arguments], stdin=theirs, capture_output=True, env=os.environ | shell.variables, check=False
-    )
+    done = shell.run(*arguments, read=os.ttyname(theirs))
     os.close(ours)
     os.close(theirs)
-    assert b"[y/N]" in done.stderr
-    return done.returncode
+    assert "[y/N]" in done.err
+    return done.code
 
 
 def test_who_calls_is_shown_by_file_variable_or_not_at_all(shell: Shell, demo: Demo) -> None:
