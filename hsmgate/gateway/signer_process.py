@@ -148,6 +148,7 @@ async def _spawn(token: config.Token, folder: Path, pin_file: int) -> tuple[asyn
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,  # modules print; our standard output is for one line
             pass_fds=(theirs.fileno(), pin_file),
+            start_new_session=True,  # a terminal's Ctrl-C is for us, and would meet it before it can ignore that
             cwd=folder,
             env=environment | token.env,
         )

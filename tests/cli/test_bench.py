@@ -1,6 +1,7 @@
 """`hsmgate bench`, on a real token, and what it recommends."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -48,10 +49,11 @@ def test_interrupted_it_ends_quietly_and_its_signers_too(demo: Demo) -> None:
         [*HSMGATE, "bench", "--config", str(demo.config), "--key", "p256", "--seconds", "60"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     while not (signers := psutil.Process(process.pid).children()):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.communicate(timeout=30) == (b"", b"")
     assert process.returncode == 130
     assert not psutil.wait_procs(signers, timeout=10)[1]
