@@ -12,6 +12,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from tests.certificates import make_certificates
 from tests.cli.shell import Shell
 from tests.gateway_process import HSMGATE, b64, serving
 from tests.token_tool import Demo
@@ -128,18 +129,25 @@ def test_more_files_than_a_batch_may_have_are_signed(shell: Shell) -> None:
 
 
 async def test_what_a_gateway_takes_at_a_time_is_found_out(demo: Demo, tmp_path: Path) -> None:
-    """Of bytes, of items, and of items in a second."""
-    config = demo.config.read_text().replace("[server]", '[server]\nmax_items = 30\nmax_body = "2KiB"')
-    (demo.folder / "narrow.toml").write_text(config.replace("[[app]]", "[[app]]\nitems_per_second = 20"))
-    for number in range(25):
-        (tmp_path / f"f{number}").write_text("x")
+    """Of bytes, of items, and of items in a second. It speaks TLS, and knows who calls by a certificate."""
+    certificates = make_certificates(tmp_path)
+    server = "max_items = 15\nmax_body = '2KiB'\ntls_certificate = 'server.pem'\ntls_key = 'server.key'\n"
+    server = server.replace("'server", f"'{tmp_path}/server") + f"client_ca = '{certificates.ca}'\n"
+    app = "items_per_second = 20\ncertificates = ['subject:CN=client']\n"
+    config = demo.config.read_text().replace("[server]\n", f"[server]\nclient_certificates = 'optional'\n{server}")
+    (demo.folder / "narrow.toml").write_text(config.replace("[[app]]\n", f"[[app]]\n{app}"))
+    names = [f"f{number}" for number in range(25)]
+    for name in names:
+        (tmp_path / name).write_text("x")
     (tmp_path / "large").write_bytes(bytes(2000))
     async with serving(demo.folder / "narrow.toml", demo.api_key, tmp_path / "serve.log") as narrow:
-        known = {"HSMGATE_URL": narrow.url, "HSMGATE_API_KEY": demo.api_key}
-        shell = Shell(narrow, tmp_path, known)
-        assert shell.said("sign", "--key", "p256", *(f"f{number}" for number in range(25))) == ""
-        assert "HTTP 413" in shell.refused("sign", "--key", "ed25519", "large")
-    assert all((tmp_path / f"f{number}.sig").exists() for number in range(25))
+        shell = Shell(narrow, tmp_path, {"HSMGATE_URL": narrow.url, "HSMGATE_API_KEY": "", "HSMGATE_API_KEY_FILE": ""})
+        shown = ("--ca", certificates.ca, "--cert", certificates.client, "--cert-key", certificates.client_key)
+        assert shell.said("sign", "--key", "p256", *shown, *names) == ""
+        assert "HTTP 413" in shell.refused("sign", "--key", "ed25519", *shown, "large")
+        assert "--ca names the CA" in shell.refused("keys", "list", *shown[2:])
+        assert "not with that key" in shell.refused("keys", "list", *shown[:4], "--cert-key", tmp_path / "server.key")
+    assert all((tmp_path / f"{name}.sig").exists() for name in names)
 
 
 def test_interrupted_it_ends_quietly(shell: Shell) -> None:
