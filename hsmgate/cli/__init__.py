@@ -1,6 +1,7 @@
 """The `hsmgate` command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0 done, 1 could not, 2 wrong usage, 3 a token refused its PIN, 130 interrupted.
     """
+    _fill_streams()
     options = make_parser().parse_args(arguments)
     leave_no_core()
     tracebacks.configure()
@@ -34,6 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 1
+
+
+def _fill_streams() -> None:
+    """Where a standard stream is closed, put one in its place, or the next file that is opened takes it.
+
+    What is read there fails, what is written is gone.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hsmgate.cli.parts import Commands, add_config, hash_name, run, say, say_json, say_table
+from hsmgate.cli.parts import Commands, add_config, hash_name, run, say, say_json, say_table, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +20,11 @@ MOST = 256
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    text = "find out how many signers and sessions a token wants: sign with a key of it, in pools of each size"
-    bench = commands.add_parser("bench", help="find out how many signers and sessions a token wants", description=text)
-    bench.add_argument("--key", metavar="NAME|KID", required=True, help="what to sign with; no key is made or deleted")
+    about = "find out how many signers and sessions a token wants: sign with a key of it, in pools of each size"
+    bench = commands.add_parser("bench", help="find out how many signers and sessions a token wants", description=about)
+    bench.add_argument(
+        "--key", metavar="NAME|KID", type=text, required=True, help="what to sign with; no key is made or deleted"
+    )
     bench.add_argument("--token", metavar="NAME", help="the config's token (the only one)")
     bench.add_argument("--signers", metavar="N,…", type=_numbers, help="numbers to try (1,2,4 and the config's)")
     bench.add_argument("--sessions", metavar="N,…", type=_numbers, help="numbers to try (1,2,4,8 and the config's)")
@@ -86,16 +88,16 @@ def _remark(row: "Row", best: "Row | None") -> str:
     return "recommended" if row is best else row.failed or ""
 
 
-def _numbers(text: str) -> list[int]:
-    numbers = [int(word) for word in text.split(",") if word.isascii() and word.isdigit() and len(word) < 5]
-    if len(numbers) != text.count(",") + 1 or not all(1 <= number <= MOST for number in numbers):
+def _numbers(words: str) -> list[int]:
+    numbers = [int(word) for word in words.split(",") if word.isascii() and word.isdigit() and len(word) < 5]
+    if len(numbers) != words.count(",") + 1 or not all(1 <= number <= MOST for number in numbers):
         raise argparse.ArgumentTypeError(f"numbers from 1 to {MOST}, with commas between them")
     return sorted({*numbers})
 
 
-def _seconds(text: str) -> float:
+def _seconds(word: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(word)
     except ValueError:
         seconds = 0.0
     if not 0.1 <= seconds <= 3600:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hsmgate.cli.gateway import add_gateway, open_client
 from hsmgate.cli.outcomes import SignOutcomes, VerifyOutcomes
-from hsmgate.cli.parts import Commands, hash_name, run
+from hsmgate.cli.parts import Commands, hash_name, run, text
 from hsmgate.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ LONGEST_SIGNATURE = 64 * 1024
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    text = "sign files: only their digests travel, unless the key signs whole messages (Ed25519, Ed448, ML-DSA)"
-    sign = commands.add_parser("sign", help="sign files", description=text)
+    about = "sign files: only their digests travel, unless the key signs whole messages (Ed25519, Ed448, ML-DSA)"
+    sign = commands.add_parser("sign", help="sign files", description=about)
     sign.add_argument("--stdout", action="store_true", help=f"print the signature in base64, make no FILE{SUFFIX}")
     sign.add_argument("--json", action="store_true", help="the same for any number of files, a JSON object a line")
     sign.add_argument("--force", action="store_true", help="overwrite signatures that are there")
     sign.set_defaults(run=_sign)
 
-    text = f"verify files under the signatures in FILE{SUFFIX}; exit 0 only if all are good"
-    verify = commands.add_parser("verify", help="verify files", description=text)
+    about = f"verify files under the signatures in FILE{SUFFIX}; exit 0 only if all are good"
+    verify = commands.add_parser("verify", help="verify files", description=about)
     verify.add_argument("--signature", metavar="FILE", type=Path, help="the signature of the one file, or of stdin")
     verify.add_argument("--json", action="store_true", help="print a JSON object a line")
     verify.set_defaults(run=_verify)
 
     for command in (sign, verify):
         command.add_argument("files", metavar="FILE", nargs="+", help=f"{STDIN} is standard input")
-        command.add_argument("--key", metavar="NAME|KID", required=True)
+        command.add_argument("--key", metavar="NAME|KID", type=text, required=True)
         command.add_argument("--hash", metavar="HASH", type=_hash, help="SHA256, SHA3_384, … (SHA256)")
         command.add_argument("--padding", choices=("pss", "pkcs1"), help="of RSA signatures (pkcs1)")
         add_gateway(command)
@@ -140,10 +140,10 @@ def _signature(options: argparse.Namespace, name: str) -> bytes | None:
     return signature
 
 
-def _hash(text: str) -> str:
+def _hash(word: str) -> str:
     from hsmgate.client.items import HASHES
 
-    name = hash_name(text)
+    name = hash_name(word)
     if name not in HASHES:
-        raise argparse.ArgumentTypeError(f"one of {', '.join(HASHES)}")
+        raise argparse.ArgumentTypeError(f"of those that are computed here: {', '.join(HASHES)}")
     return name

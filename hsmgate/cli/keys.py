@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsmgate.cli.gateway import add_gateway, open_client, read_secret
-from hsmgate.cli.parts import Commands, printable, run, say, say_json, say_table
+from hsmgate.cli.parts import Commands, printable, run, say, say_json, say_table, text
 from hsmgate.errors import CommandError, UsageError
 from hsmgate.secret import Secret
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    text = "list, make, import and delete the keys of a running gateway"
-    keys = commands.add_parser("keys", help=text, description=text)
+    about = "list, make, import and delete the keys of a running gateway"
+    keys = commands.add_parser("keys", help=about, description=about)
     keys_commands = keys.add_subparsers(required=True, metavar="COMMAND")
 
-    text = "print the keys that the caller may use"
-    listing = keys_commands.add_parser("list", help=text, description=text)
+    about = "print the keys that the caller may use"
+    listing = keys_commands.add_parser("list", help=about, description=about)
     listing.set_defaults(run=_list)
 
-    text = "print what is known of a key"
-    show = keys_commands.add_parser("show", help=text, description=text)
+    about = "print what is known of a key"
+    show = keys_commands.add_parser("show", help=about, description=about)
     show.set_defaults(run=_show)
 
-    text = "make a key on the gateway's first token and print its kid"
-    generate = keys_commands.add_parser("generate", help=text, description=text)
-    generate.add_argument("name", metavar="NAME")
+    about = "make a key on the gateway's first token and print its kid"
+    generate = keys_commands.add_parser("generate", help=about, description=about)
+    generate.add_argument("name", metavar="NAME", type=text)
     generate.add_argument(
         "--type", required=True, type=_kind, metavar="TYPE", help="rsa3072, p256, ed25519, mldsa65, …"
     )
     generate.set_defaults(run=_generate)
 
-    text = "put a private key on the gateway's first token and print its kid"
-    import_ = keys_commands.add_parser("import", help=text, description=text)
-    import_.add_argument("name", metavar="NAME")
+    about = "put a private key on the gateway's first token and print its kid"
+    import_ = keys_commands.add_parser("import", help=about, description=about)
+    import_.add_argument("name", metavar="NAME", type=text)
     import_.add_argument("file", metavar="FILE", type=Path, help="PEM or DER: PKCS#8, PKCS#1 or SEC1")
     import_.add_argument("--passphrase-file", metavar="FILE", type=Path, help="its password, if it has one (asked for)")
     import_.set_defaults(run=_import)
 
-    text = "destroy a key"
-    delete = keys_commands.add_parser("delete", help=text, description=text)
+    about = "destroy a key"
+    delete = keys_commands.add_parser("delete", help=about, description=about)
     delete.add_argument("--yes", action="store_true", help="do not ask")
     delete.set_defaults(run=_delete)
 
-    text = "print a public key as PEM"
-    public = keys_commands.add_parser("public", help=text, description=text)
+    about = "print a public key as PEM"
+    public = keys_commands.add_parser("public", help=about, description=about)
     public.set_defaults(run=_public)
 
     for command in (show, delete, public):
-        command.add_argument("key", metavar="NAME|KID")
+        command.add_argument("key", metavar="NAME|KID", type=text)
     for command in (listing, show, generate, import_):
         command.add_argument("--json", action="store_true", help="print it as the API has it")
     for command in (listing, show, generate, import_, delete, public):
@@ -162,10 +162,10 @@ def _passphrase(options: argparse.Namespace) -> Secret:
     return Secret(getpass.getpass(f"Password of {options.file}: "))
 
 
-def _kind(text: str) -> str:
+def _kind(word: str) -> str:
     from hsmgate.client.keys import NEW_KEYS
 
-    kind = text.lower().replace("-", "")
+    kind = word.lower().replace("-", "")
     if kind not in NEW_KEYS:
         raise argparse.ArgumentTypeError(f"one of {', '.join(sorted(NEW_KEYS))}")
     return kind

@@ -32,9 +32,24 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(main)
 
 
-def hash_name(text: str) -> str:
-    """A hash as the API writes it, of the ways that people do: SHA256, sha-256, SHA3-384."""
-    return text.upper().replace("SHA-", "SHA").replace("-", "_")
+def text(word: str) -> str:
+    """An argument that goes into JSON. Raises ArgumentTypeError."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("not UTF-8") from None
+    return word
+
+
+def hash_name(word: str) -> str:
+    """A hash as the API writes it, of the ways that people do: SHA256, sha-256, SHA3-384. Raises ArgumentTypeError."""
+    from hsmgate.domain.digests import DIGESTS
+
+    known = {name.replace("_", ""): name for name in DIGESTS}
+    name = known.get(word.upper().replace("-", "").replace("_", ""))
+    if name is None:
+        raise argparse.ArgumentTypeError(f"one of {', '.join(DIGESTS)}")
+    return name
 
 
 def say(text: str) -> None:

@@ -60,7 +60,7 @@ class Client:
                 if not 200 <= response.status < 300:
                     raise Refused(response.status, await _reason(response))
                 return await response.read(), _seconds(response.headers.get("Retry-After", ""))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
             raise ClientError(f"{self.address}: {_what_went_wrong(error)}") from None
 
     async def ask(
@@ -94,6 +94,7 @@ def _seconds(retry_after: str) -> float:
 # The first that fits counts.
 _TROUBLES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "there is no host of that name"),
+    (UnicodeError, "there can be no host of that name"),
     (aiohttp.ClientSSLError, "TLS failed: it speaks no https, or wants a client certificate (--cert)"),
     (aiohttp.ServerDisconnectedError, "it hung up"),
     (TimeoutError, "it does not answer"),

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -99,6 +100,14 @@ def test_scripts_read_json_lines(shell: Shell) -> None:
 )
 def test_what_cannot_be_is_said_in_one_line(shell: Shell, arguments: list[str], code: int, said: str) -> None:
     assert said in shell.refused(*arguments, code=code)
+
+
+def test_standard_input_that_is_closed_is_not_an_empty_one(shell: Shell) -> None:
+    command = shlex.join([*HSMGATE, "sign", "--key", "p256", "-"])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} <&-"], env=os.environ | shell.variables, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"hsmgate: -: Bad file descriptor\n")
 
 
 def test_a_full_disk_leaves_no_half_a_signature(shell: Shell) -> None:

@@ -109,6 +109,13 @@ def test_an_mldsa_key_is_known_for_one(shell: Shell) -> None:
     assert shell.refused("keys", "import", "never", "key").endswith("(HTTP 422)")  # SoftHSM has none of them
 
 
+def test_a_name_that_is_no_text_is_wrong_usage(shell: Shell) -> None:
+    for words in (("show", "\udcff"), ("generate", "\udcff", "--type", "p256")):
+        done = shell.run("keys", *words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith("not UTF-8\n")
+
+
 def test_deleting_asks_a_terminal_and_nobody_else(shell: Shell) -> None:
     shell.said("keys", "generate", "asked", "--type", "p256")
     assert "--yes" in shell.refused("keys", "delete", "asked", code=2)
@@ -150,6 +157,7 @@ def test_who_calls_is_shown_by_file_variable_or_not_at_all(shell: Shell, demo: D
         ("https://127.0.0.1:1", 1, "Connection refused"),
         ("unix:/nowhere", 1, "No such file"),
         ("http://192.0.2.1:8080", 2, "plain http"),
+        (f"https://{'x' * 300}.example", 1, "no host of that name"),
     ],
 )
 def test_a_gateway_that_cannot_be_asked_is_one_line(shell: Shell, url: str, code: int, said: str) -> None:
