@@ -32,7 +32,7 @@ def _print(options: argparse.Namespace) -> int:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest in words:
             action.choices = words[action.dest]
-    say(shtab.complete(parser, shell=options.shell))
+    say(shtab.complete(parser, options.shell))
     return 0
 
 
