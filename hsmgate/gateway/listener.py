@@ -91,11 +91,11 @@ class Listener:
         """
         if self._door is None or self._runner.server is None:
             return
-        calls, seconds = self._connections.active, self._drain_timeout
-        log.info("drains: %d calls in hand have %g s; no more are let in", calls, seconds, extra=fields(calls=calls))
+        calls, drain_seconds = self._connections.active, self._signer.current.server.drain_timeout
+        text = "drains: %d calls in hand have %g s; no more are let in"
+        log.info(text, calls, drain_seconds, extra=fields(calls=calls))
         self._door.close()
         self._connections.end_with_answers()
-        drain_seconds = self._signer.current.server.drain_timeout
         idle_seconds = min(IDLE_SECONDS, drain_seconds)
         if not await self._door.emptied(idle_seconds):
             self._runner.server.pre_shutdown()

@@ -10,6 +10,7 @@ import pytest_asyncio
 from hsmgate.config import Config
 from hsmgate.gateway import supervisor
 from hsmgate.gateway.figures import End
+from hsmgate.gateway.pin_file import Pins
 from hsmgate.gateway.supervisor import Supervisor
 from tests.faults.module import FaultyToken, calls, faulty
 from tests.token_tool import Demo
@@ -29,7 +30,7 @@ async def idle(token: FaultyToken, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         monkeypatch.setattr(supervisor, name, 0.05)
     config = Config.load(token.config)
     words = {"signers": 1, "operation_timeout": 0.5}
-    there = Supervisor(config.token[0].model_copy(update=words), config.folder, lambda pool, keys: None)
+    there = Supervisor(config.token[0].model_copy(update=words), config.folder, lambda pool, keys: None, Pins())
     await there.start()
     yield there
     await there.stop()

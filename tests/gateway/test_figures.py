@@ -18,6 +18,7 @@ from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.batch import Batch
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.connections import Connections
+from hsmgate.gateway.current import Current
 from hsmgate.gateway.figures import BOUNDS_SECONDS, Durations, ItemFigures
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.metrics import Metrics
@@ -77,8 +78,9 @@ async def test_a_token_counts_items_as_they_go_and_come() -> None:
 
 
 def new_metrics(audit: AuditLog | None = None) -> tuple[Metrics, BatchSigner, Calls]:
-    signer, calls = BatchSigner(Keyring(), [new_pool()], Server()), Calls()
-    return Metrics(signer, calls, Readiness(signer, Connections(1.0), audit), audit), signer, calls
+    current = Current(Server())
+    signer, calls = BatchSigner(Keyring(), [new_pool()], current), Calls()
+    return Metrics(signer, calls, Readiness(signer, Connections(current), audit), audit), signer, calls
 
 
 async def test_what_a_signer_says_of_itself_is_no_label() -> None:
@@ -143,7 +145,7 @@ async def test_a_head_is_overdue_when_records_wait_for_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(time, "monotonic", lambda: now)
     chain = SimpleNamespace(seq=0)
     key = KeyInfo(b"k" * 16, "kid", "head", KeyType.EC, "NistP256", 256, None)
-    signer = BatchSigner(Keyring(), [], Server())
+    signer = BatchSigner(Keyring(), [], Current(Server()))
     heads = Heads(cast("Chain", chain), signer, key, 10.0)
     assert not heads.overdue()
     chain.seq = 1
