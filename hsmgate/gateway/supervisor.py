@@ -166,7 +166,6 @@ class Supervisor:
                 self._short.clear()
                 await self._short.wait()
             await asyncio.sleep(self._pause_seconds)
-            self.pool.figures.starting = 1
             try:
                 process = await self._start_one()
             except (SignerStartError, OSError) as error:
@@ -180,14 +179,13 @@ class Supervisor:
             else:
                 self._pause_seconds = 0.0
                 self._join(process)
-            finally:
-                self.pool.figures.starting = 0
 
     async def _start_one(self) -> SignerProcess:
         """Start a signer, with a PIN that was not refused. Raises SignerStartError or OSError."""
         name = self.token.name
         while True:
             pin = await read_pin(self.token.pin_source, self._folder)
+            self.pool.figures.starting = 1
             try:
                 able = self.pool.abilities.capabilities
                 return await SignerProcess.start(self.token, self._folder, pin, self._pin_file, able)
@@ -196,7 +194,9 @@ class Supervisor:
                 text = "token %s: %s. It is not tried again before pin_source holds another"
                 log.error(text, name, error, extra=fields(token=name))
                 self.pool.give_up(f"token {name}: the PIN was refused")
-                await self._other_pin(pin)
+            finally:
+                self.pool.figures.starting = 0
+            await self._other_pin(pin)
 
     def _join(self, process: SignerProcess) -> None:
         name = self.token.name
