@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,21 +177,3 @@ async def test_the_log_is_json_line_by_line(monitored: Gateway, demo: Demo) -> N
     assert any(line.get("reason") == "killed" and line["token"] == "demo" for line in lines)
     assert any(line["message"].startswith("token demo is up again") for line in lines)
     assert any(line["logger"] == "hsmgate.signer" and "gives up" in line["message"] for line in lines)
-
-
-async def test_processes_count_together(own_demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "values").mkdir()
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "values"))
-    config, key = own_demo.config, own_demo.api_key
-    config.write_text(config.read_text().replace("signers = 2", "signers = 1"))
-    async with serving(config, key, tmp_path / "1.log") as one, serving(config, key, tmp_path / "2.log") as two:
-        await one.sign([ITEM] * 2)
-        await two.sign([ITEM] * 3)
-        await metrics(one)
-        text = await metrics(two)
-        assert values(text, "hsmgate_items_total", status="200") == 5
-        assert values(text, "hsmgate_item_signer_seconds_count", token="demo") == 5
-        assert values(text, "hsmgate_signers", state="ready") == 2
-        assert values(text, "hsmgate_token_up", token="demo") == 1
-        assert values(text, "hsmgate_build_info") == 1
-    assert promtool("check", "metrics", text=text) == (0, "")

@@ -83,6 +83,7 @@ def test_who_does_not_take_the_log_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log_writer, "WAITING_AT_MOST", 200_000)
+    monkeypatch.setattr(log_writer, "CLOSE_SECONDS", 0.05)
     reading, writing = os.pipe()
     writer = LogWriter(writing)
     lines = [f"{number} {'x' * 100}\n" for number in range(10_000)]
