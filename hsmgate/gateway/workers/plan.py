@@ -43,6 +43,7 @@ class Plan:
         self.folder = CommonFolder()
         self.cfg = Settings()
         for name, value in {
+            "bind": "127.0.0.1:0",  # not used, but looked at: by default it is of the variable PORT
             "workers": self.workers,
             "worker_class": worker_class,
             "logger_class": Quiet,
