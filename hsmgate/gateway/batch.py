@@ -65,17 +65,17 @@ class Batch:
         results: Iterable[Result],
         mechanism: str = "",
         key_type: str = "",
-        token: str = "",
+        pool: str = "",
     ) -> None:
         """Fill places.
 
         mechanism: the PKCS#11 name of what was planned for them, empty where nothing was.
         key_type: of their key, empty where there is none.
-        token: the name of the one that it comes from, empty where it comes from none.
+        pool: the name of the token that it comes from, empty where it comes from none.
         """
         if self.over:
             return
-        self.arrivals.append((indexes, time.monotonic(), mechanism, key_type, token))
+        self.arrivals.append((indexes, time.monotonic(), mechanism, key_type, pool))
         places = self._results
         for index, result in zip(indexes, results, strict=True):
             if places[index] is None:
@@ -192,7 +192,7 @@ class Run:
 
     def fail(self, reason: Failure, token: str) -> None:
         """Put the same failure in every place; token: the name of the one that it comes from."""
-        self.batch.put(self.indexes, [reason] * len(self), key_type=self.work.key_type, token=token)
+        self.batch.put(self.indexes, [reason] * len(self), key_type=self.work.key_type, pool=token)
 
 
 def _milliseconds(since: float, until: float) -> float:

@@ -43,7 +43,7 @@ async def test_each_item_is_counted_once_by_what_came_first() -> None:
     figures = ItemFigures()
     batch = Batch(5, 0.0, Action.VERIFY)
     batch.put([0, 1], [True, False], "CKM_ECDSA", "EC")
-    batch.put([1, 2], [True, Failure(422, "no")], "CKM_RSA_PKCS", "RSA")
+    batch.put([1, 2], [True, Failure(422, "no")], "CKM_RSA_PKCS", "RSA", "hsm")
     batch.put([3], [Failure(400, "bad")])
     figures.note(batch, await batch.wait(lambda: DeadlinePassed("late")))
     assert figures.counts.take() == {
@@ -52,6 +52,7 @@ async def test_each_item_is_counted_once_by_what_came_first() -> None:
         ("verify", 400, "none", "none"): 1,
         ("verify", 504, "none", "none"): 1,
     }
+    assert figures.failures == {(422, "hsm"): 1, (400, ""): 1, (504, ""): 1}
     assert sum(figures.seconds.counts) == 5
     assert not figures.counts.take()
 
@@ -73,6 +74,7 @@ async def test_a_token_counts_items_as_they_go_and_come() -> None:
     pool.submit(caller.runs)
     process.answer_all()
     assert await caller.results() == [b"signed a", b"signed b"]
+    assert {arrival[-1] for arrival in caller.batch.arrivals} == {pool.name}
     assert (sum(pool.figures.waited.take()[0]), sum(pool.figures.in_signer.take()[0])) == (2, 2)
     assert pool.figures.unsigned_seconds() < 60
 
