@@ -23,7 +23,7 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus chromium chromium-driver
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus systemd chromium chromium-driver zsh fish
 	$(BIN)/pytest $(T) $(ARGS)
 
 .PHONY: conformance
@@ -44,7 +44,7 @@ bench: .venv/dev ## Measure against the token's own speed and write docs/benchma
 .PHONY: chart
 chart: .venv/chart ## Render ops/helm with helm, which has to be there, and validate what Kubernetes would get
 	@command -v helm >/dev/null || { echo "there is no helm: see docs/containers.md" >&2; exit 1; }
-	$(BIN)/pytest tests/ops/test_chart.py $(ARGS)
+	$(BIN)/pytest -m chart tests/ops/test_chart.py $(ARGS)
 
 .PHONY: attacks
 attacks: .venv/dev ## Attack a gateway as someone hostile would and write the table of docs/security.md; ARGS="--only NAME,..."

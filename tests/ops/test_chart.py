@@ -1,9 +1,7 @@
 """The Helm chart. What renders it needs helm, and what validates it the extra `chart`: `make chart`."""
 
-import importlib.util
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ from tests.ops.test_packages import ROOT
 CHART = ROOT / "ops" / "helm" / "hsmgate"
 CASES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
 KUBERNETES = ("1.27", "1.37")  # the oldest that the chart takes, and the newest there are schemas for
-
-needs_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="no helm; see docs/containers.md")
 
 Manifest = dict[str, Any]
 
@@ -80,7 +76,7 @@ def test_the_cases_configs_fit_their_mounts(name: str, tmp_path: Path) -> None:
     assert bool(config.server.tls_key) == bool(values.get("tls"))
 
 
-@needs_helm
+@pytest.mark.chart
 @pytest.mark.parametrize("name", CASES)
 def test_helm_finds_nothing_to_say(name: str) -> None:
     command = ["helm", "lint", "--strict", "--values", str(CHART / "ci" / f"{name}.yaml"), str(CHART)]
@@ -88,8 +84,7 @@ def test_helm_finds_nothing_to_say(name: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@needs_helm
-@pytest.mark.skipif(importlib.util.find_spec("kubernetes_validate") is None, reason="without the extra `chart`")
+@pytest.mark.chart
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("name", CASES)
 def test_kubernetes_takes_it(name: str, kubernetes: str) -> None:
@@ -100,7 +95,7 @@ def test_kubernetes_takes_it(name: str, kubernetes: str) -> None:
             kubernetes_validate.validate(manifest, kubernetes, strict=True)
 
 
-@needs_helm
+@pytest.mark.chart
 @pytest.mark.parametrize("name", CASES)
 def test_pods_may_do_as_little_as_they_can(name: str) -> None:
     manifests = rendered(name)
@@ -116,7 +111,7 @@ def test_pods_may_do_as_little_as_they_can(name: str) -> None:
         }
 
 
-@needs_helm
+@pytest.mark.chart
 @pytest.mark.parametrize("name", CASES)
 def test_secrets_come_as_files_only(name: str) -> None:
     manifests = rendered(name)
@@ -130,7 +125,7 @@ def test_secrets_come_as_files_only(name: str) -> None:
     assert all(mounted[path]["readOnly"] for path in secret)
 
 
-@needs_helm
+@pytest.mark.chart
 @pytest.mark.parametrize("name", CASES)
 def test_a_pod_has_the_time_that_draining_takes(name: str) -> None:
     pod = of_kind(rendered(name), "Deployment")["spec"]["template"]["spec"]
@@ -139,7 +134,7 @@ def test_a_pod_has_the_time_that_draining_takes(name: str) -> None:
     assert pod["terminationGracePeriodSeconds"] > asleep + drain
 
 
-@needs_helm
+@pytest.mark.chart
 def test_what_selects_pods_selects_the_gateways_only() -> None:
     manifests = rendered("full")
     labels = of_kind(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"]
@@ -151,7 +146,7 @@ def test_what_selects_pods_selects_the_gateways_only() -> None:
         assert not wanted.items() <= tested.items()
 
 
-@needs_helm
+@pytest.mark.chart
 def test_with_autoscaling_nobody_else_says_how_many() -> None:
     manifests = rendered("full")
     assert "replicas" not in of_kind(manifests, "Deployment")["spec"]
@@ -160,7 +155,7 @@ def test_with_autoscaling_nobody_else_says_how_many() -> None:
     assert of_kind(rendered("small"), "Deployment")["spec"]["replicas"] == 2
 
 
-@needs_helm
+@pytest.mark.chart
 @pytest.mark.parametrize("more", ["replica=3", "tls.secrets=x", "secrets[0].name=pins,secrets[0].secret=x"])
 def test_values_that_are_none_are_refused(more: str) -> None:
     with pytest.raises(AssertionError, match="values don't meet the specifications"):
