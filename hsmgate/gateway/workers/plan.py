@@ -1,5 +1,6 @@
 """What the arbiter makes before it starts workers, and all of them have."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ _MEMORY = Path("/dev") / "shm"
 
 
 class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn's log, without a handler: what there is to say the arbiter says itself."""
+    """Gunicorn's log, in ours, of what goes wrong; the rest the arbiter says itself."""
 
     def setup(self, cfg: Any) -> None:
         """Take nothing from gunicorn's settings."""
-        self.error_log.propagate = False
-        self.error_log.disabled = True
-        self.access_log.propagate = False
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
 
 
 class Plan:
