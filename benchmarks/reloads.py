@@ -77,9 +77,13 @@ class Holding:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a run; times in seconds."""
+    """What became of a run; times in seconds.
+
+    merged: SIGHUPs that came while the one before was pending, of which the kernel makes one.
+    """
 
     signals: int = 0
+    merged: int = 0
     files: int = 0
     tokens: int = 0
     loads: int = 0
@@ -147,8 +151,7 @@ class Reloads:
                 self._has_clone = not self._has_clone
                 self.outcome.tokens += 1
             self._write()
-            os.kill(gateway.process.pid, signal.SIGHUP)
-            self.outcome.signals += 1
+            self._ask(gateway)
             next_at += interval
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         before = self._count()
@@ -158,6 +161,11 @@ class Reloads:
         async with asyncio.timeout(30):
             while self._count() == before:  # noqa: ASYNC110 - another process's log has no event to wait for
                 await asyncio.sleep(0.05)
+
+    def _ask(self, gateway: Gateway) -> None:
+        self.outcome.merged += _pending(gateway.process.pid)
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        self.outcome.signals += 1
 
     def _count(self) -> int:
         return self._log.read_text().count("the config is taken over")
@@ -178,8 +186,7 @@ class Reloads:
     async def _until_in_force(self, gateway: Gateway) -> None:
         """Write one more, and wait until its app is let in and the one before is not."""
         self._write()
-        os.kill(gateway.process.pid, signal.SIGHUP)
-        self.outcome.signals += 1
+        self._ask(gateway)
         async with asyncio.timeout(60):
             while [await self._status(gateway, key) for key in self._app] != [204, 401]:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.05)
@@ -213,6 +220,13 @@ class Reloads:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
+def _pending(pid: int) -> bool:
+    """Whether a SIGHUP waits for the process (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = re.findall(r"ShdPnd:\s*([0-9a-f]+)", status)
+    return bool(int(mask, 16) & 1 << signal.SIGHUP - 1)
+
+
 def _item(key: str, number: int) -> dict[str, Any]:
     data = base64.b64encode(f"item {number}".encode()).decode()
     return {"key": {"name": key}, "data": data} | ({"hash_alg": "SHA256"} if key != "ed25519" else {})
@@ -234,7 +248,8 @@ def page(done: Outcome) -> str:
     lines = [
         f"{asked:,} requests to reload in {done.seconds:.0f} s, {done.signals:,} by SIGHUP and {done.files} by writing "
         f"the file and no more; a token came or went {done.tokens} times. The log has {done.loads:,} loads that were "
-        f"taken over, for {done.taken_up:,} requests, and {done.refused} that were not.",
+        f"taken over, for {done.taken_up:,} requests, and {done.refused} that were not; {done.merged} SIGHUPs "
+        "came while the one before was still pending in the kernel, which makes one of them.",
         f"{done.items.total():,} items were sent meanwhile in batches of {ITEMS} by {CALLERS} callers, {done.failed} "
         f"of them failed. Errors: {errors}.",
         table(
