@@ -20,6 +20,8 @@ import psutil
 from tests.secrets_scan import NOTES, NotingResponse, look_at_processes
 
 HSMGATE = (sys.executable, "-m", "hsmgate")
+HEARS_SIGINT = ("env", "--default-signal=INT")
+"""Before a command, for who runs the tests in the background, where shells have SIGINT ignored."""
 BATCH_SIGN = "/crypto/v1/keys/batch/sign"
 
 

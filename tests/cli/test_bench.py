@@ -11,7 +11,7 @@ import pytest
 
 from hsmgate.bench.rows import Row, recommended
 from tests.cli.shell import Shell
-from tests.gateway_process import HSMGATE
+from tests.gateway_process import HEARS_SIGINT, HSMGATE
 from tests.token_tool import Demo
 
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_measured_is_one_line(shell: Shell, demo: Demo, options: 
 
 def test_interrupted_it_ends_quietly_and_its_signers_too(demo: Demo) -> None:
     process = subprocess.Popen(
-        [*HSMGATE, "bench", "--config", str(demo.config), "--key", "p256", "--seconds", "60"],
+        [*HEARS_SIGINT, *HSMGATE, "bench", "--config", str(demo.config), "--key", "p256", "--seconds", "60"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,

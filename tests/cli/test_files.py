@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tests.certificates import make_certificates
 from tests.cli.shell import Shell
-from tests.gateway_process import HSMGATE, b64, serving
+from tests.gateway_process import HEARS_SIGINT, HSMGATE, b64, serving
 from tests.token_tool import Demo
 from tests.verify import verify
 
@@ -163,7 +163,7 @@ def test_interrupted_it_ends_quietly(shell: Shell) -> None:
     """It reads a pipe that nobody writes to, which shows where it is."""
     os.mkfifo(shell.folder / "pipe")
     process = subprocess.Popen(
-        [*HSMGATE, "sign", "--key", "p256", str(shell.folder / "pipe")],
+        [*HEARS_SIGINT, *HSMGATE, "sign", "--key", "p256", str(shell.folder / "pipe")],
         env=os.environ | shell.variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -23,11 +23,8 @@ WRAP, SEAL, UNWRAPPED = 1, 2, 3
 class _Session:
     """A session as far as transient keys are opened with it: one pair of secret keys, and a real HMAC."""
 
-    def find(self, template: Template) -> list[int]:
-        return [SEAL if template[cka.CKA_LABEL] == SEAL_LABEL else WRAP]
-
-    def read(self, handle: int, attributes: tuple[int, ...]) -> dict[int, bytes]:
-        return {cka.CKA_ID: KEY_ID}
+    def read_all(self, template: Template, types: tuple[int, ...]) -> list[tuple[int, dict[int, bytes]]]:
+        return [(SEAL if template[cka.CKA_LABEL] == SEAL_LABEL else WRAP, {cka.CKA_ID: KEY_ID})]
 
     def sign(self, handle: int, mechanism: object, data: bytes, size: int) -> bytes:
         return _seal(data)
