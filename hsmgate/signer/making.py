@@ -42,6 +42,8 @@ class Maker:
                 return Made(order.id, self._make(order))
             except ItemError as error:
                 self._replace_session()
+                if isinstance(order, Manage):
+                    self._undo(order)
                 failed = error
             except CryptokiError as error:
                 if classify(error.ckr) in FATAL:

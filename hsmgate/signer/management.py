@@ -42,13 +42,12 @@ def manage(session: Session, find_key: FindKey, order: Manage) -> None:
         case Change.GENERATE | Change.IMPORT:
             both: Template = {cka.CKA_ID: order.ckaid, cka.CKA_LABEL: (order.name or "").encode()}
             make = _generate if order.change is Change.GENERATE else _import
-            make(session, order, both)
             try:
-                _write_notes(session, order.kid, order.notes)
+                _write_notes(session, order.kid, order.notes)  # first, so that nobody sees the key without them
             except Unsupported:
                 if _matter(order.notes):
-                    undo(session, order)
                     raise
+            make(session, order, both)
         case Change.UPDATE:
             handle = find_key(order.key)[1]
             if order.name is not None:
