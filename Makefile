@@ -24,7 +24,7 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
 	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus systemd chromium chromium-driver zsh fish
-	$(BIN)/pytest $(T) $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(T) $(ARGS)
 
 .PHONY: conformance
 conformance: .venv/dev ## Try every combination of the contract on SoftHSM and NSS and write docs/conformance.md

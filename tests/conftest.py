@@ -9,7 +9,11 @@ import pytest
 import pytest_asyncio
 
 from tests.gateway_process import HSMGATE, Gateway, serving
-from tests.secrets_scan import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest's hooks
+from tests.secrets_scan import (  # noqa: F401 - pytest's hooks
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.token_tool import Demo
 
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -111,13 +112,28 @@ def look_at_processes(gateway: int) -> None:
 
 
 _found: list[str] = []
+_counts: list[int] = []
+_FROM_A_WORKER = "secrets_scan"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    factory: pytest.TempPathFactory | None = getattr(session.config, "_tmp_path_factory", None)
-    _found.extend(NOTES.found(factory.getbasetemp() if factory else None))
+    """Look, where tests ran; pytest-xdist's workers leave it to their controller to say what was found."""
+    if not _counts:
+        factory: pytest.TempPathFactory | None = getattr(session.config, "_tmp_path_factory", None)
+        _found.extend(NOTES.found(factory.getbasetemp() if factory else None))
+        _counts.append(len(NOTES.secrets))
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_FROM_A_WORKER] = _found, _counts
     if _found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker of pytest-xdist found. A worker that was killed has failed the run anyway."""
+    found, counts = getattr(node, "workeroutput", {}).get(_FROM_A_WORKER, ([], []))
+    _found.extend(found)
+    _counts.extend(counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -126,4 +142,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in _found:
             terminalreporter.line(line, red=True)
     else:
-        terminalreporter.line(f"{len(NOTES.secrets)} secrets were looked for where they must not be; none was there")
+        terminalreporter.line(f"{sum(_counts)} secrets were looked for where they must not be; none was there")

@@ -11,6 +11,7 @@ import pytest
 from tests.secrets_scan import Notes
 
 ROOT = Path(__file__).parent.parent
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 SECRET = b"of no use to anyone?>~"
 
 FORMS = {
@@ -54,10 +55,11 @@ def test_an_api_key_has_a_secret_half(tmp_path: Path) -> None:
     assert [line.partition(",")[0] for line in notes.found(tmp_path)] == ["API key's secret"]
 
 
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")])
 @pytest.mark.parametrize("planted", [True, False])
-def test_a_run_that_lets_a_secret_out_fails(tmp_path: Path, planted: bool) -> None:
+def test_a_run_that_lets_a_secret_out_fails(tmp_path: Path, planted: bool, workers: tuple[str, ...]) -> None:
     (tmp_path / "conftest.py").write_text(
-        "from tests.secrets_scan import pytest_sessionfinish, pytest_terminal_summary\n"
+        "from tests.secrets_scan import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown\n"
     )
     (tmp_path / "test_it.py").write_text(
         "from tests.secrets_scan import NOTES\n"
@@ -66,7 +68,7 @@ def test_a_run_that_lets_a_secret_out_fails(tmp_path: Path, planted: bool) -> No
         f"    (tmp_path / 'serve.log').write_bytes({SECRET if planted else b''!r})\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "base", tmp_path],
+        [*PYTEST, *workers, "--basetemp", tmp_path / "base", tmp_path],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,

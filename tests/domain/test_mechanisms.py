@@ -214,7 +214,7 @@ def test_a_token_that_does_the_curve_either_way_gets_no_parameter() -> None:
         (PSS_MGF1_SHA1, "SHA1", {can.rsa_pss("SHA1", "SHA1")}, "RSA_PKCS_PSS"),
         (PSS_MGF1_SSL3, "SHA1", {can.rsa_pss("SHA1", "SSL3"), can.RSA_RAW}, "RSA_X_509"),
     ],
-    ids=str,
+    ids=lambda value: " + ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_pss_is_the_tokens_own_where_it_was_seen_to_do_it(
     mode: Mode, hash_alg: str, shown: set[str], expected: str

@@ -99,7 +99,7 @@ NOW = int(time.time())
         {"sub": "nobody"},
         {"sub": SUBJECT + " "},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong).replace(str(NOW + 3600), "in an hour").replace(str(NOW - LEEWAY_SECONDS - 1), "past"),
 )
 async def test_a_claim_that_is_wrong_or_missing_is_nobody(provider: Provider, wrong: dict[str, Any]) -> None:
     assert await app_of(authenticator(UrlSource(provider.url)), provider.token(**wrong)) is None
