@@ -145,7 +145,7 @@ class TokenPool:
         self._away_since = time.monotonic()
         for asked in signer.asked.values():
             asked.give(failure(NoSigner("the signer died; try again")))
-        orphans = [run for message in signer.in_flight.values() for run in message.runs]
+        orphans = [run for message in signer.in_flight.values() for run in message.runs()]
         signer.in_flight.clear()
         if signer.distrusted:
             for run in reversed(self._without_distrusted([run for run in orphans if _may_run_again(run, self.name)])):
@@ -197,26 +197,25 @@ class TokenPool:
         self._on_keys(self, keys)
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
-        message = signer.in_flight.pop(answer.id, None)
-        if message is None or [*map(len, answer.results)] != [*map(len, message.runs)]:
+        message = signer.in_flight.get(answer.id)
+        if message is None or [*map(len, answer.results)] != [sum(map(len, runs)) for runs in message.parts]:
             pid = signer.process.pid
             about = fields(token=self.name, signer=pid)
             log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, pid, extra=about)
-            if message is not None:
-                signer.in_flight[answer.id] = message
             signer.kill(End.PROTOCOL)
             return
-        signer.alone = False
-        signer.answered = True
-        signer.mark_started()
+        signer.answered_to(answer.id)
         now = time.monotonic()
-        self.figures.in_signer.add(now - message.sent, sum(map(len, message.runs)))
-        told = zip(message.runs, answer.results, answer.seconds, answer.mechanisms, strict=False)
-        for run, results, seconds, mechanism in told:
+        self.figures.in_signer.add(now - message.sent, len(message))
+        told = zip(message.parts, answer.results, answer.seconds, answer.mechanisms, strict=False)
+        for runs, results, seconds, mechanism in told:
             if bytes in map(type, results):
                 self.figures.signed_at = now
-            self._settle(run, results, mechanism)
-            self._costs.learn(run.work, seconds / len(run))
+            self._costs.learn(runs[0].work, seconds / len(results))
+            start = 0
+            for run in runs:
+                self._settle(run, results[start : start + len(run)], mechanism)
+                start += len(run)
 
     def _settle(self, run: Run, results: Sequence[Result], mechanism: str) -> None:
         """Give the items of a run their results; those that the token failed on have a second chance elsewhere."""
@@ -231,17 +230,21 @@ class TokenPool:
     def _receive_distrust(self, signer: Signer, word: Distrust) -> None:
         """A signature did not verify. The item is known, so the signer's end is no other item's fault."""
         message = signer.in_flight.get(word.id)
-        if message is not None and word.part < len(message.runs) and word.index < len(message.runs[word.part]):
-            singles = message.runs[word.part].singles()
-            message.runs[word.part : word.part + 1] = singles
-            item = singles[word.index]
-            item.wrong += 1
-            if item.wrong >= WRONG_AT_MOST:
-                self._distrusted[item.work.operation.key] = time.monotonic() + DISTRUST_SECONDS
-                text = "token %s: its signatures do not verify under a key, which is left alone for %g s"
-                log.error(text, self.name, DISTRUST_SECONDS, extra=fields(token=self.name))
+        if message is not None and word.part < len(message.parts):
+            singles = [single for run in message.parts[word.part] for single in run.singles()]
+            message.parts[word.part] = singles
+            if word.index < len(singles):
+                self._blame(singles[word.index])
         signer.distrusted = True
         signer.kill(End.DISTRUSTED)
+
+    def _blame(self, item: Run) -> None:
+        """Count a wrong signature. A key that it happens to again is left alone."""
+        item.wrong += 1
+        if item.wrong >= WRONG_AT_MOST:
+            self._distrusted[item.work.operation.key] = time.monotonic() + DISTRUST_SECONDS
+            text = "token %s: its signatures do not verify under a key, which is left alone for %g s"
+            log.error(text, self.name, DISTRUST_SECONDS, extra=fields(token=self.name))
 
     def distrusts(self, work: Work) -> bool:
         """Whether the key is to be left alone for now."""
@@ -292,52 +295,61 @@ class TokenPool:
     def _dispatch(self) -> None:
         """Send messages for as long as there is something to send and someone to take it."""
         self._to_dispatch = False
-        waiting = self._waiting
-        while waiting:
-            takers = [signer for signer in self.signers if not signer.retiring]
-            if waiting.suspects:
-                idle = next((signer for signer in takers if signer.idle), None)
-                if idle is not None:
-                    self._send(idle, [waiting.suspects.popleft()], alone=True)
-                    continue
-                takers = takers[1:]  # the first is left to become idle
-            if not any(self._send_from(lane, takers) for lane in (waiting.express, waiting.ordinary)):
-                return
+        takers = self.signers
+        if self._waiting.suspects:
+            takers = self._dispatch_suspects([signer for signer in takers if not signer.retiring])
+        self._dispatch_lane(self._waiting.express, takers, express=True)
+        self._dispatch_lane(self._waiting.ordinary, takers, express=False)
 
-    def _send_from(self, lane: Lane, takers: list[Signer]) -> bool:
-        """Send a message from a lane. Whether there was something to send and someone to take it."""
-        express = lane is self._waiting.express
-        signer = max(takers, key=lambda signer: signer.room(express=express), default=None)
-        if not lane or signer is None or signer.room(express=express) <= 0:
-            return False
-        self._send(signer, lane.take(len(self.signers), self._sessions), express=express)
-        return True
+    def _dispatch_suspects(self, takers: list[Signer]) -> list[Signer]:
+        """Send suspects, each alone to an idle signer. Returns who may get what else there is."""
+        suspects = self._waiting.suspects
+        for signer in takers:
+            while suspects and signer.idle:
+                self._send(signer, [suspects.popleft()], alone=True)
+        return takers[1:] if suspects else takers  # the first is left to become idle
+
+    def _dispatch_lane(self, lane: Lane, takers: Sequence[Signer], *, express: bool) -> None:
+        while lane and takers:
+            signer = max(takers, key=lambda signer: signer.room(express=express))
+            if signer.room(express=express) <= 0:
+                return
+            self._send(signer, lane.take(len(self.signers), self._sessions), express=express)
 
     def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
-        runs = [run for run in runs if not run.batch.over]
-        if not runs:
+        """Send a message. Runs that want the same share a part, whichever batches they are of."""
+        together: dict[Work, list[Run]] = {}
+        for run in runs:
+            if not run.batch.over:
+                together.setdefault(run.work, []).append(run)
+        if not together:
             return
         number = next(self._ids)
-        parts = [Part(run.work.operation, run.payloads, run.signatures, self._at_once(run)) for run in runs]
-        deadline = max(run.batch.deadline for run in runs)
+        parts = [self._part(work, its_runs) for work, its_runs in together.items()]
+        now = time.monotonic()
+        message = Message([*together.values()], self._expected(parts, together, alone=alone), express, now)
         try:
-            signer.process.send(Sign(number, parts, deadline, express))
+            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), express))
         except (FrameError, ValueError):
-            for run in runs:
+            for run in message.runs():
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")), self.name)
             return
-        expected = sum(len(run) * self._costs.of(run.work) for run in runs)
-        now = time.monotonic()
-        for run in runs:
+        for run in message.runs():
             self.figures.waited.add(now - run.batch.begun, len(run))
-        signer.in_flight[number] = Message(runs, expected / (1 if alone else self._sessions), express, now)
-        signer.alone = alone
         signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
-        signer.mark_started()
+        signer.sent(number, message, alone=alone)
 
-    def _at_once(self, run: Run) -> int:
-        """How many items a session does before it looks for something more urgent."""
-        return max(1, int(PIECE_SECONDS / self._costs.of(run.work)))
+    def _part(self, work: Work, runs: list[Run]) -> Part:
+        at_once = max(1, int(PIECE_SECONDS / self._costs.of(work)))
+        if len(runs) == 1:
+            return Part(work.operation, runs[0].payloads, runs[0].signatures, at_once)
+        payloads = [payload for run in runs for payload in run.payloads]
+        return Part(work.operation, payloads, [one for run in runs for one in run.signatures], at_once)
+
+    def _expected(self, parts: Iterable[Part], works: Iterable[Work], *, alone: bool) -> float:
+        """The seconds that a signer is expected to take for all its sessions' work on these parts."""
+        seconds = sum(len(part.payloads) * self._costs.of(work) for part, work in zip(parts, works, strict=True))
+        return seconds / (1 if alone else self._sessions)
 
 
 def _is_token_failure(result: Result) -> bool:

@@ -48,9 +48,13 @@ class Costs:
 
 
 class Lane:
-    """Runs in the order in which they will be sent: a queue for each batch, and the batches take turns."""
+    """Runs in the order in which they will be sent: a queue for each batch, and the batches take turns.
 
-    def __init__(self, costs: Costs) -> None:
+    whole: whether runs are so short that cutting one costs more than the signer that would get the rest could gain.
+    """
+
+    def __init__(self, costs: Costs, *, whole: bool = False) -> None:
+        self._whole = whole
         self._turns: deque[deque[Run]] = deque()
         self._costs = costs
         self._count = 0
@@ -93,8 +97,10 @@ class Lane:
             self._count -= len(run)
             if not run.batch.over:
                 cost = self._costs.of(run.work)
-                enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
-                fit = min(enough, math.ceil((budget - seconds) / cost), len(run))
+                fit = len(run)
+                if not self._whole:
+                    enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
+                    fit = min(enough, math.ceil((budget - seconds) / cost), fit)
                 fit = _that_fit(run.payloads, fit, MESSAGE_BYTES - size)
                 if fit < len(run):
                     rest, run = run, run.split(fit)
@@ -119,7 +125,7 @@ class WaitingItems:
 
     def __init__(self, costs: Costs) -> None:
         self.suspects: deque[Run] = deque()
-        self.express = Lane(costs)
+        self.express = Lane(costs, whole=True)
         self.ordinary = Lane(costs)
         self._costs = costs
 

@@ -1,7 +1,9 @@
 """A ready signer as the pool sees it: what it holds, how much more it takes, and whether it hangs."""
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hsmgate.gateway.batch import Run
@@ -20,16 +22,24 @@ WORN_AFTER_OBJECTS = 100_000
 class Message:
     """A message in flight.
 
+    parts: the runs of each of its parts.
     expected_seconds: for all its items on all the sessions.
     express: whether it goes before those that are not.
     sent: when it was sent. started: when a session can have begun with it, by the signer's order of work.
     """
 
-    runs: list[Run]
+    parts: list[list[Run]]
     expected_seconds: float
     express: bool
     sent: float
     started: float | None = None
+
+    def runs(self) -> Iterator[Run]:
+        """All its runs."""
+        return itertools.chain.from_iterable(self.parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.runs()))
 
 
 @dataclass(slots=True)
@@ -72,6 +82,21 @@ class Signer:
     listing_seconds: float = 0.0
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     _brought: int = 0
+    _express: int = 0  # of its messages in flight
+
+    def sent(self, number: int, message: Message, *, alone: bool = False) -> None:
+        """It has got a message; alone: and nothing else meanwhile."""
+        self.in_flight[number] = message
+        self._express += message.express
+        self.alone = alone
+        self.mark_started()
+
+    def answered_to(self, number: int) -> None:
+        """It has answered that message."""
+        self._express -= self.in_flight.pop(number).express
+        self.alone = False
+        self.answered = True
+        self.mark_started()
 
     def made(self, number: int, result: bytes | Failure) -> None:
         """Answer who asked for it."""
@@ -117,15 +142,15 @@ class Signer:
     @property
     def items_in_hand(self) -> int:
         """How many items it holds."""
-        return sum(len(run) for message in self.in_flight.values() for run in message.runs)
+        return sum(map(len, self.in_flight.values()))
 
     def room(self, *, express: bool) -> int:
         """How many messages of that lane it would take now."""
         if self.alone or self.retiring or self.distrusted:
             return 0
-        # Whoever makes a key keeps a session from signing.
-        making = MESSAGES_AT_MOST if len(self.asked) >= self.sessions else 0
-        return MESSAGES_AT_MOST - sum(message.express is express for message in self.in_flight.values()) - making
+        if len(self.asked) >= self.sessions:  # whoever makes a key keeps a session from signing
+            return 0
+        return MESSAGES_AT_MOST - (self._express if express else len(self.in_flight) - self._express)
 
     def mark_started(self) -> None:
         """Note which message its sessions have got to: the first."""

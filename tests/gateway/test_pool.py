@@ -56,14 +56,16 @@ async def test_items_that_came_before_the_first_signer_are_signed_by_it() -> Non
     assert (await caller.results(), pool.waiting) == ([b"signed a"], 0)
 
 
-async def test_items_of_several_batches_share_a_message_and_its_operations() -> None:
+async def test_items_of_several_batches_that_want_the_same_share_a_part() -> None:
     pool, process, _ = occupied(key=FAST)
     callers = [Caller(bytes((n,)), bytes((n, n))) for n in range(3)]
     for caller in callers:
         pool.submit(caller.runs)
     process.answer()
     shared = process.unanswered[-1]
-    assert shared.parts == [Part(Operation(FAST, PARAMS), [bytes((n,)), bytes((n, n))], [], 10) for n in range(3)]
+    assert shared.parts == [
+        Part(Operation(FAST, PARAMS), [part for n in range(3) for part in (bytes((n,)), bytes((n, n)))], [], 10)
+    ]
     process.answer_all()
     assert [await caller.results() for caller in callers] == [
         [b"signed " + bytes((n,)), b"signed " + bytes((n, n))] for n in range(3)
