@@ -1,7 +1,6 @@
 """The load: items with one key, first as many as there are sessions, then more than they can do."""
 
 import asyncio
-import copy
 import os
 import statistics
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from hsmgate.domain.digests import find_digest
 from hsmgate.domain.model import ONE_TIME, KeyInfo, KeyType
@@ -44,21 +44,13 @@ class ItemSource:
         members: dict[str, Any] = {"key": {"kid": key.kid}, "hash_alg": hash_name}
         if padding is not None:
             members["mode"] = {padding: {}}
-        self._hashed = hash_name is not None
+        self._member = "data" if hash_name is None else "hash"
         self._bytes = MESSAGE_BYTES if hash_name is None else find_digest(hash_name, "hash").size
         self._pattern = msgspec.convert(members, SignItem)
 
     def take(self, count: int) -> list[SignItem]:
         """So many."""
-        items = []
-        for _ in range(count):
-            item = copy.copy(self._pattern)
-            if self._hashed:
-                item.hash = os.urandom(self._bytes)
-            else:
-                item.data = os.urandom(self._bytes)
-            items.append(item)
-        return items
+        return [structs.replace(self._pattern, **{self._member: os.urandom(self._bytes)}) for _ in range(count)]
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Answers: results in, JSON out (contract: seed page and dsm-wire, section 1). Bytes are base64 with padding."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -10,18 +11,31 @@ from hsmgate.ipc.messages import Failure
 _encoder = msgspec.json.Encoder()
 
 
-class _Body(msgspec.Struct, omit_defaults=True, kw_only=True):
-    kid: str | None = None
+class _Signature(msgspec.Struct, gc=False):
+    kid: str
     signature: bytes
 
 
-class _Verdict(msgspec.Struct, omit_defaults=True, kw_only=True):
-    kid: str | None = None
+class _NamelessSignature(msgspec.Struct, gc=False):
+    signature: bytes
+
+
+class _Verdict(msgspec.Struct, gc=False):
+    kid: str
     result: bool
 
 
-def _body(kid: str | None, result: bytes | bool) -> _Body | _Verdict:
-    return _Verdict(kid=kid, result=result) if isinstance(result, bool) else _Body(kid=kid, signature=result)
+class _NamelessVerdict(msgspec.Struct, gc=False):
+    result: bool
+
+
+_Body = _Signature | _NamelessSignature | _Verdict | _NamelessVerdict
+
+
+def _body(kid: str | None, result: bytes | bool) -> _Body:
+    if isinstance(result, bool):
+        return _NamelessVerdict(result) if kid is None else _Verdict(kid, result)
+    return _NamelessSignature(result) if kid is None else _Signature(kid, result)
 
 
 def write_body(kid: str | None, result: bytes | bool) -> bytes:
@@ -29,21 +43,24 @@ def write_body(kid: str | None, result: bytes | bool) -> bytes:
     return _encoder.encode(_body(kid, result))
 
 
-class _Success(msgspec.Struct):
-    status: int
-    body: _Body | _Verdict
+class _Success(msgspec.Struct, gc=False, kw_only=True):
+    status: int = 200
+    body: _Body
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, gc=False):
     status: int
     error: str
 
 
-def write_answer(kids: Iterable[str | None], results: Iterable[Result]) -> bytes:
+def write_answer(kids: Sequence[str | None], results: Sequence[Result]) -> bytes:
     """The answer to a batch: for each item its signature or verdict, with its key's kid if it has one, or its error."""
+    if None not in kids and {*map(type, results)} == {bytes}:  # as nearly all are
+        signatures = map(_Signature, cast("Sequence[str]", kids), cast("Sequence[bytes]", results))
+        return _encoder.encode([_Success(body=signature) for signature in signatures])
     return _encoder.encode(
         [
-            _Error(result.status, result.text) if isinstance(result, Failure) else _Success(200, _body(kid, result))
+            _Error(result.status, result.text) if isinstance(result, Failure) else _Success(body=_body(kid, result))
             for kid, result in zip(kids, results, strict=True)
         ]
     )

@@ -86,14 +86,16 @@ class Batch:
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
+    def fail(self, indexes: Sequence[int], error: ItemError) -> None:
+        """Put the same error in these places."""
+        self.put(indexes, [failure(error)] * len(indexes))
+
     async def wait(self, late: Callable[[], ItemError]) -> Sequence[Result]:
-        """All results, in order. Places that are empty when the time is up get `late()`; work on them is in vain."""
-        alarm = asyncio.get_running_loop().call_later(self.deadline - time.monotonic(), self.give_up)
+        """All results, in order. Places that are empty when it is given up get `late()`; work on them is in vain."""
         try:
             if self._left:
                 await self._done
         finally:
-            alarm.cancel()
             self.over = True
         if not self._left:
             return cast("list[Result]", self._results)

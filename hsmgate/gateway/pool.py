@@ -314,6 +314,8 @@ class TokenPool:
             signer = max(takers, key=lambda signer: signer.room(express=express))
             if signer.room(express=express) <= 0:
                 return
+            if express and signer.busy_with_express and not lane.fills_a_message(self._sessions):
+                return  # it waits no longer here than there, and others that come may share its message
             self._send(signer, lane.take(len(self.signers), self._sessions), express=express)
 
     def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:

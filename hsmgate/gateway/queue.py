@@ -14,7 +14,9 @@ from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
 
 MESSAGE_SECONDS = 0.01
-SHORTEST_MESSAGE_SECONDS = 0.0005
+SHORTEST_MESSAGE_SECONDS = 0.001
+"""What a message should be worth, for each session: a signer pays for each of them."""
+
 MESSAGE_BYTES = 1024 * KIB
 
 EXPRESS_SECONDS = 0.001
@@ -61,6 +63,10 @@ class Lane:
 
     def __len__(self) -> int:
         return self._count
+
+    def fills_a_message(self, sessions: int) -> bool:
+        """Whether so many sessions would be busy for long enough with what waits, if it all is like the first."""
+        return bool(self) and len(self) * self._costs.of(self._turns[0][0].work) >= SHORTEST_MESSAGE_SECONDS * sessions
 
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""

@@ -144,6 +144,11 @@ class Signer:
         """How many items it holds."""
         return sum(map(len, self.in_flight.values()))
 
+    @property
+    def busy_with_express(self) -> bool:
+        """Whether all its sessions have something to do, and what goes before all else is among it."""
+        return self._express > 0 and self.items_in_hand >= self.sessions
+
     def room(self, *, express: bool) -> int:
         """How many messages of that lane it would take now."""
         if self.alone or self.retiring or self.distrusted:

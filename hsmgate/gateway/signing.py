@@ -1,20 +1,23 @@
 """The use case: a batch comes in, every item gets an answer."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hsmgate.config import Config
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.batch import Batch, Result, Run, Work, failure
+from hsmgate.gateway.batch import Batch, Result, Run
 from hsmgate.gateway.current import TAKEN, Current
+from hsmgate.gateway.deadlines import Deadlines
 from hsmgate.gateway.figures import ItemFigures
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.likeness import Group, groups
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.quotas import Quotas, SharedQuotas
 from hsmgate.gateway.reload import Party, Takeover
-from hsmgate.gateway.targets import Target, Targets, check_may, taking
-from hsmgate.gateway.wire import SignItem, VerifyItem
+from hsmgate.gateway.targets import Targets, check_may, taking
+from hsmgate.gateway.wire import SignItem
 from hsmgate.gateway.workers.counts import Counts, WaitingRoom
 from hsmgate.ipc.messages import Action, Generate, Manage
 
@@ -39,7 +42,7 @@ class BatchSigner:
         self._quotas = Quotas() if counts is None else SharedQuotas(counts)
         self._room = WaitingRoom(lambda: sum(pool.waiting for pool in self._pools), counts)
         self._current = current
-        self._open: set[Batch] = set()
+        self._deadlines = Deadlines()
         self._stopping = False
         self.place = (1, 1) if counts is None else counts.place
         self.figures = ItemFigures()
@@ -97,51 +100,46 @@ class BatchSigner:
             return await self._run(batch, admitted, app)
 
     async def _run(self, batch: Batch, items: Sequence[SignItem | ItemError], app: App) -> Sequence[Result]:
-        runs: dict[TokenPool, dict[Work, Run]] = {}
-        counts: dict[TokenPool, int] = {}
-        brought: dict[object, Target] = {}
-        most = self._current.server.max_waiting
-        room = self._room.let_in(len(items), most)
-        for index, item in enumerate(items):
-            try:
-                if isinstance(item, ItemError):
-                    raise item
-                if room <= 0:
-                    raise NoSigner(f"too many items are waiting (max_waiting is {most})")
-                target = self._targets.of(item, app, brought)
-            except ItemError as error:
-                batch.put((index,), (failure(error),))
-                continue
-            room -= 1
-            batch.kids[index] = target.kid
-            pool, work = target.place or target.least_busy(counts)
-            run = runs.setdefault(pool, {}).get(work)
-            if run is None:
-                run = runs[pool][work] = Run(batch, work, [], [], [])
-            run.indexes.append(index)
-            run.payloads.append((item.data if item.hash is None else item.hash) or b"")
-            if target.place is None:
-                counts[pool] = counts.get(pool, 0) + 1
-            if isinstance(item, VerifyItem):
-                run.signatures.append(item.to_verify())
+        runs = self._runs(batch, items, app)
         for pool, pool_runs in runs.items():
-            pool.submit(pool_runs.values())
-        self._open.add(batch)
+            pool.submit(pool_runs)
         try:
-            results = await batch.wait(lambda: self._late(batch, runs))
+            with self._deadlines.keep(batch):
+                results = await batch.wait(lambda: self._late(batch, runs))
         except asyncio.CancelledError:
             self.figures.note(batch, batch.so_far())
             raise
-        finally:
-            self._open.discard(batch)
         self.figures.note(batch, results)
         return results
+
+    def _runs(self, batch: Batch, items: Sequence[SignItem | ItemError], app: App) -> dict[TokenPool, list[Run]]:
+        """The items as runs for the pools of their keys. Items that come to none have their failure."""
+        runs: dict[TokenPool, list[Run]] = {}
+        counts: Counter[TokenPool] = Counter()
+        most = self._current.server.max_waiting
+        room = max(0, self._room.let_in(len(items), most))
+        for group in _groups(batch, items):
+            try:
+                target = self._targets.of(group.sample, app)
+            except ItemError as error:
+                batch.fail(group.indexes, error)
+                continue
+            let_in = group.take(room) if room < len(group) else group
+            if let_in is not group:
+                batch.fail(group.indexes, NoSigner(f"too many items are waiting (max_waiting is {most})"))
+            room -= len(let_in)
+            for index in let_in.indexes:
+                batch.kids[index] = target.kid
+            for (pool, work), share in target.shares(len(let_in), counts):
+                its = let_in.take(share) if share < len(let_in) else let_in
+                runs.setdefault(pool, []).append(Run(batch, work, its.indexes, its.payloads, its.signatures))
+                counts[pool] += share
+        return runs
 
     def stop(self) -> None:
         """Answer what is still open, with an error where there is no result yet."""
         self._stopping = True
-        for batch in self._open:
-            batch.give_up()
+        self._deadlines.give_up_all()
 
     async def manage(self, pool: TokenPool, order: Manage) -> None:
         """Change the keys of a token. Raises ItemError."""
@@ -187,3 +185,16 @@ class BatchSigner:
             self._keyring.forget_callers()
 
         return take
+
+
+def _groups(batch: Batch, items: Sequence[SignItem | ItemError]) -> Iterator[Group]:
+    """The items in groups that want the same. Those that are errors already have their failure."""
+    good: list[SignItem] = []
+    indexes: list[int] = []
+    for index, item in enumerate(items):
+        if isinstance(item, ItemError):
+            batch.fail((index,), item)
+        else:
+            good.append(item)
+            indexes.append(index)
+    return groups(good, indexes)

@@ -50,7 +50,7 @@ class MlDsaOptions(msgspec.Struct):
     param_set: str
 
 
-class SobjectRequest(Sent):
+class SobjectRequest(Sent, frozen=True):
     """What a caller may say of a key that is to be made; other members are passed over."""
 
     obj_type: str | None = None

@@ -1,6 +1,6 @@
 """What an item means: a key, what to do with it, and every token that can."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from hsmgate.domain.envelope import Blob
 from hsmgate.domain.model import ONE_TIME, KeyNotes, KeyType, SignParams
@@ -8,6 +8,7 @@ from hsmgate.errors import NoSigner, NotPermitted
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.likeness import likeness
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.wire import Descriptor, SignItem, VerifyItem
 from hsmgate.ipc.messages import Action, Operation, Source
@@ -26,24 +27,34 @@ class Target:
 
     kid: None for a key that the caller brought.
     places: the tokens that can do it, never none.
-    place: the only one, where there is only one.
     """
 
-    __slots__ = ("kid", "place", "places")
+    __slots__ = ("kid", "places")
 
     def __init__(self, kid: str | None, places: list[Place]) -> None:
         self.kid = kid
         self.places = places
-        self.place = places[0] if len(places) == 1 else None
 
-    def least_busy(self, to_come: Mapping[TokenPool, int]) -> Place:
-        """The place with the least to do for each of its sessions, what is to come for it included."""
+    def shares(self, count: int, to_come: Mapping[TokenPool, int]) -> Iterable[tuple[Place, int]]:
+        """So many items over the places: each to where there is the least to do for each session.
 
-        def burden(place: Place) -> tuple[bool, float]:
-            down, load = place[0].burden()
-            return down, load + to_come.get(place[0], 0) / max(1, place[0].parallel)
+        to_come: what is to come for them besides what they have.
+        """
+        if len(self.places) == 1:
+            return ((self.places[0], count),)
+        burdens = [_burden(pool, to_come.get(pool, 0)) for pool, _ in self.places]
+        shares = [0] * len(burdens)
+        for _ in range(count):
+            least = min(range(len(burdens)), key=burdens.__getitem__)
+            shares[least] += 1
+            down, load = burdens[least]
+            burdens[least] = down, load + 1 / max(1, self.places[least][0].parallel)
+        return (share for share in zip(self.places, shares, strict=True) if share[1])
 
-        return min(self.places, key=burden)
+
+def _burden(pool: TokenPool, to_come: int) -> tuple[bool, float]:
+    down, load = pool.burden()
+    return down, load + to_come / max(1, pool.parallel)
 
 
 class Targets:
@@ -55,7 +66,7 @@ class Targets:
     def __init__(self, keyring: Keyring, pools: Sequence[TokenPool]) -> None:
         self._keyring = keyring
         self._pools = pools
-        self._known: dict[tuple[object, ...], Target] = {}
+        self._known: dict[Hashable, Target] = {}
         self._version = keyring.version
         self.reserved: dict[str, App] = {}
 
@@ -69,25 +80,19 @@ class Targets:
         if self.reserved.get(kid, app) is not app:
             raise NotPermitted("key: it signs the heads of the audit log, and nothing else")
 
-    def of(self, item: SignItem, app: App, brought: dict[object, Target]) -> Target:
-        """The target of an item whose bytes are then `data` or `hash`. Raises ItemError.
-
-        brought: where to remember keys that callers bring, for as long as they are wanted.
-        """
-        likeness = app, item.likeness()
+    def of(self, item: SignItem, app: App) -> Target:
+        """The target of an item, and of all that are like it. Raises ItemError."""
+        if isinstance(item, VerifyItem):
+            item.to_verify()
+        key = app, likeness(item)
         if self._version != self._keyring.version or len(self._known) >= REMEMBERED_AT_MOST:
             self._known.clear()
             self._version = self._keyring.version
-        target = self._known.get(likeness)
+        target = self._known.get(key)
         if target is None:
-            key = likeness, item.brought()
-            target = brought.get(key) or self._read(item, app)
-            if target.kid is None:
-                brought[key] = target
-            else:
-                self._known[likeness] = target
-        if isinstance(item, VerifyItem):
-            item.to_verify()
+            target = self._read(item, app)
+            if target.kid is not None:
+                self._known[key] = target
         return target
 
     def _read(self, item: SignItem, app: App) -> Target:

@@ -19,14 +19,14 @@ class BadBody(HsmgateError):
     """The body is not what the call takes, so the call fails as a whole."""
 
 
-class Sent(msgspec.Struct):
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """A value that came from a caller. What it prints as holds nothing of it."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
 
 
-class Inline(Sent):
+class Inline(Sent, frozen=True):
     """A key in the request itself."""
 
     value: bytes | None = None
@@ -44,7 +44,7 @@ class Inline(Sent):
         return self.value, obj_type
 
 
-class Descriptor(Sent):
+class Descriptor(Sent, frozen=True):
     """How an item names its key: exactly one of the four."""
 
     kid: str | None = None
@@ -81,10 +81,7 @@ class _Mode(msgspec.Struct, frozen=True):
     variant: str | None = None
 
 
-_NO_KEY = Descriptor()
-
-
-class SignItem(Sent):
+class SignItem(Sent, frozen=True):
     """A batch item as it came, of the right types and no more than that."""
 
     key: Descriptor | None = None
@@ -101,28 +98,6 @@ class SignItem(Sent):
             raise BadItem("key: missing")
         self.key.check()
         return self.key
-
-    def likeness(self) -> tuple[object, ...]:
-        """Equal for two items that want the same of the same key of a token, whatever their bytes."""
-        key = self.key or _NO_KEY
-        return (
-            type(self),
-            key.kid,
-            key.name,
-            key.inline is None and key.transient_key is None,
-            self.hash is None,
-            self.data is None,
-            self.hash_alg,
-            self.mode,
-            self.deterministic_signature,
-            self.context,
-        )
-
-    def brought(self) -> object:
-        """The key that comes with the item, if one does."""
-        if self.key is None or self.key.inline is None:
-            return self.key and self.key.transient_key
-        return self.key.inline.value, self.key.inline.obj_type
 
     def payload(self) -> bytes:
         """The bytes of `data` or `hash`. Raises BadItem unless there is exactly one of them."""
@@ -144,7 +119,7 @@ class SignItem(Sent):
         )
 
 
-class VerifyItem(SignItem):
+class VerifyItem(SignItem, frozen=True):
     """An item of a batch to verify."""
 
     signature: bytes | None = None

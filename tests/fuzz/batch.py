@@ -9,7 +9,6 @@ from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.answers import write_answer
 from hsmgate.gateway.batch import Result, failure
-from hsmgate.gateway.targets import Target as Aim
 from hsmgate.gateway.targets import Targets
 from hsmgate.gateway.wire import (
     BadBody,
@@ -36,7 +35,7 @@ def check(data: bytes) -> None:
         except BadBody as error:
             check_text(str(error), data)
             break
-        answers = [_answer(item, {}) for item in items]
+        answers = [_answer(item) for item in items]
         written = json.loads(write_answer([kid for kid, _ in answers], [result for _, result in answers]))
         assert len(written) == len(items)
         assert all(answer["status"] == 200 or answer["error"] for answer in written)
@@ -53,15 +52,15 @@ def _token() -> tuple[Targets, dict[str, KeyInfo]]:
     return Targets(keyring, pools), {sobject.info.kid: sobject.info for sobject in keyring.all_of(APP)}
 
 
-def _answer(item: SignItem | BadItem, brought: dict[object, Aim]) -> tuple[str | None, Result]:
+def _answer(item: SignItem | BadItem) -> tuple[str | None, Result]:
     """What becomes of an item before a signer has it, and what a signer decides of it before the token has it."""
     try:
         if isinstance(item, BadItem):
             raise item
         targets, keys = _token()
-        aim = targets.of(item, APP, brought)
+        aim = targets.of(item, APP)
         payload = item.payload()
-        _, work = aim.least_busy({})
+        (((_, work), _),) = aim.shares(1, {})
         signatures = [item.to_verify()] if isinstance(item, VerifyItem) else []
         sent = Sign(1, [Part(work.operation, [payload], signatures)], 1.0)
         assert decode_to_signer(encode(sent)) == sent

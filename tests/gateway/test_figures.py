@@ -45,6 +45,7 @@ async def test_each_item_is_counted_once_by_what_came_first() -> None:
     batch.put([0, 1], [True, False], "CKM_ECDSA", "EC")
     batch.put([1, 2], [True, Failure(422, "no")], "CKM_RSA_PKCS", "RSA", "hsm")
     batch.put([3], [Failure(400, "bad")])
+    batch.give_up()
     figures.note(batch, await batch.wait(lambda: DeadlinePassed("late")))
     assert figures.counts.take() == {
         ("verify", 200, "EC", "CKM_ECDSA"): 2,

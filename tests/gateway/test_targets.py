@@ -46,20 +46,20 @@ def item(number: int, hash_alg: str = "SHA256") -> SignItem:
 
 def test_items_that_are_alike_are_looked_at_once(targets: Targets) -> None:
     caller = app("*")
-    found = {targets.of(item(number), caller, {}) for number in range(100)}
+    found = {targets.of(item(number), caller) for number in range(100)}
     assert (len(found), Counting.asked) == (1, 1)
 
 
 def test_each_hash_mode_and_payload_is_looked_at_for_itself(targets: Targets) -> None:
     caller = app("*")
     for _ in range(2):
-        targets.of(item(1), caller, {})
+        targets.of(item(1), caller)
         for other in (item(1, "SHA1"), SignItem(Descriptor(name="ec"), "SHA256", hash=bytes(32))):
             with pytest.raises(NotPermitted):
-                targets.of(other, caller, {})
+                targets.of(other, caller)
 
 
 def test_an_app_that_is_configured_anew_is_looked_at_anew(targets: Targets) -> None:
-    targets.of(item(1), app("*"), {})
+    targets.of(item(1), app("*"))
     with pytest.raises(NoSuchKey):
-        targets.of(item(1), app("rsa"), {})
+        targets.of(item(1), app("rsa"))

@@ -20,7 +20,7 @@ _hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="digest")
 """A thread of its own: those of the pool read the config and key sets, and whoever hashes much delays only his like."""
 
 
-class _Request(Sent):
+class _Request(Sent, frozen=True):
     alg: str | None = None
     data: bytes | None = None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
+from msgspec import structs
 
 from hsmgate.errors import BadItem
 from hsmgate.gateway.answers import write_answer, write_body
@@ -76,7 +77,7 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
     if kid is not None and not isinstance(item, BadItem):
         if item.key is not None:
             raise web.HTTPBadRequest(text="key: it is in the path already")
-        item.key = Descriptor(kid=kid)
+        item = structs.replace(item, key=Descriptor(kid=kid))
     kids, results = await _run(request, [item], app, verify=item_type is VerifyItem)
     result = results[0]
     if isinstance(result, Failure):
