@@ -113,8 +113,10 @@ async def read_body(request: web.Request, items: int = 1) -> bytes:
     server = request.app[CONNECTIONS].current.server
     limit = server.request_timeout
     try:
-        if request.content.is_eof():
-            body = await _read(request, server.max_body)  # it came with the head
+        if request.content.is_eof():  # it came with the head
+            body = request.content.read_nowait()
+            if len(body) > server.max_body:
+                raise web.HTTPRequestEntityTooLarge(server.max_body)
         else:
             async with asyncio.timeout(limit):
                 body = await _read(request, server.max_body)

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from hsmgate.gateway.batch import Batch
 
@@ -16,16 +14,15 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0  # when the timer rings, by CLOCK_MONOTONIC
 
-    @contextmanager
-    def keep(self, batch: Batch) -> Iterator[None]:
-        """Give the batch up when its time is up, unless it is over before."""
+    def add(self, batch: Batch) -> None:
+        """Give the batch up when its time is up, unless it is removed before."""
         self._open.add(batch)
         if self._timer is None or batch.deadline < self._at:
             self._set(batch.deadline)
-        try:
-            yield
-        finally:
-            self._open.discard(batch)
+
+    def remove(self, batch: Batch) -> None:
+        """It is over."""
+        self._open.discard(batch)
 
     def give_up_all(self) -> None:
         """Do not wait for any of them."""

@@ -1,7 +1,7 @@
 """Items of a batch that want the same are found together, so that what is decided for all of them is decided once."""
 
 import itertools
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import cast
 
@@ -41,8 +41,14 @@ def likeness(item: SignItem) -> Hashable:
     return type(item), item.hash is None, item.data is None, _wish(item)
 
 
-def groups(items: Sequence[SignItem], indexes: Sequence[int]) -> Iterator[Group]:
+def groups(items: Sequence[SignItem], indexes: list[int]) -> Iterable[Group]:
     """The items in groups; indexes: their places in the batch."""
+    if len(items) == 1:
+        return (_group(items[0], indexes, _columns(items)),)
+    return _groups(items, indexes)
+
+
+def _groups(items: Sequence[SignItem], indexes: Sequence[int]) -> Iterator[Group]:
     wishes = [*map(_wish, items)]
     together: dict[object, list[int]] = {}
     for wish, some in itertools.groupby(range(len(items)), key=wishes.__getitem__):  # neighbours are often alike

@@ -1,8 +1,7 @@
 """The use case: a batch comes in, every item gets an answer."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hsmgate.config import Config
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
@@ -104,18 +103,20 @@ class BatchSigner:
         for pool, pool_runs in runs.items():
             pool.submit(pool_runs)
         try:
-            with self._deadlines.keep(batch):
-                results = await batch.wait(lambda: self._late(batch, runs))
+            self._deadlines.add(batch)
+            results = await batch.wait(lambda: self._late(batch, runs))
         except asyncio.CancelledError:
             self.figures.note(batch, batch.so_far())
             raise
+        finally:
+            self._deadlines.remove(batch)
         self.figures.note(batch, results)
         return results
 
     def _runs(self, batch: Batch, items: Sequence[SignItem | ItemError], app: App) -> dict[TokenPool, list[Run]]:
         """The items as runs for the pools of their keys. Items that come to none have their failure."""
         runs: dict[TokenPool, list[Run]] = {}
-        counts: Counter[TokenPool] = Counter()
+        counts: dict[TokenPool, int] = {}
         most = self._current.server.max_waiting
         room = max(0, self._room.let_in(len(items), most))
         for group in _groups(batch, items):
@@ -133,7 +134,7 @@ class BatchSigner:
             for (pool, work), share in target.shares(len(let_in), counts):
                 its = let_in.take(share) if share < len(let_in) else let_in
                 runs.setdefault(pool, []).append(Run(batch, work, its.indexes, its.payloads, its.signatures))
-                counts[pool] += share
+                counts[pool] = counts.get(pool, 0) + share
         return runs
 
     def stop(self) -> None:
@@ -187,7 +188,7 @@ class BatchSigner:
         return take
 
 
-def _groups(batch: Batch, items: Sequence[SignItem | ItemError]) -> Iterator[Group]:
+def _groups(batch: Batch, items: Sequence[SignItem | ItemError]) -> Iterable[Group]:
     """The items in groups that want the same. Those that are errors already have their failure."""
     good: list[SignItem] = []
     indexes: list[int] = []
