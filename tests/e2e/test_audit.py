@@ -287,6 +287,28 @@ async def test_without_room_nothing_is_signed_until_there_is_some(own_demo: Demo
         assert "withheld from the callers: 1 records of 21 items" in said
 
 
+@pytest.mark.asyncio(loop_scope="session")
+async def test_without_a_place_for_a_new_file_the_old_one_takes_more(own_demo: Demo, tmp_path: Path) -> None:
+    folder, away = tmp_path / "audit", tmp_path / "away"
+    async with audited(own_demo, folder, 'rotate_size = "4KiB"', 'fsync = "never"') as gateway:
+        folder.rename(away)
+        for _ in range(20):
+            assert {answer["status"] for answer in await gateway.sign([ITEM] * 10)} == {200}
+            async with gateway.client.get(f"{gateway.url}/readyz") as response:
+                assert response.status == 200
+        assert len(files(away)) == 1
+        away.rename(folder)
+        async with asyncio.timeout(20):
+            while len(files(folder)) == 1:
+                assert (await gateway.sign_one(ITEM))["status"] == 200
+                await asyncio.sleep(0.05)
+        assert await gateway.stop() == 0
+        assert gateway.log.read_text().count("the audit log's next file cannot be made") == 1
+    good, said = judge(files(folder))
+    assert good, said
+    assert not records(folder, "gap")
+
+
 async def one_goes_away(gateway: Gateway, folder: Path) -> None:
     """What was signed for who has gone is on record too."""
     slow = ITEM | {"key": {"name": "rsa4096"}}

@@ -1,10 +1,12 @@
 """The audit log as it is written: files, a full disk, syncs together."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,58 @@ async def test_rotation_keeps_the_chain(tmp_path: Path, capsys: pytest.CaptureFi
     assert [line["seq"] for line in lines(tmp_path)] == [*range(1, len(lines(tmp_path)) + 1)]
     good, said = judged(tmp_path, capsys)
     assert good, said
+
+
+@pytest.mark.parametrize("policy", ["refuse", "continue"])
+async def test_where_no_new_file_can_be_made_the_old_one_takes_more(
+    tmp_path: Path,
+    policy: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = new_log(tmp_path, rotate_size=4096, when_full=policy)
+    monkeypatch.setattr("hsmgate.gateway.audit.chain.ROTATE_AGAIN_SECONDS", 0.0)  # tried with every record
+    with no_more_descriptors():
+        for _ in range(60):
+            assert await log.record(call())
+            assert log.refusal() is None
+    assert [line["type"] for line in lines(tmp_path)] == ["open"] + ["call"] * 60
+    assert await log.record(call())
+    assert lines(tmp_path)[-2]["type"] == "open"
+    assert await log.record(Close(time=time_text(0)))
+    await log.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.split(" (")[0] for text in said] == [
+        "the audit log's next file cannot be made",
+        f"the audit log's next file is made: {log.chain.file.path.name}",
+    ]
+    good, judgement = judged(tmp_path, capsys)
+    assert good, judgement
+
+
+async def test_a_new_file_is_not_tried_with_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = new_log(tmp_path, rotate_size=4096)
+    monkeypatch.setattr("hsmgate.gateway.audit.chain.ROTATE_AGAIN_SECONDS", 3600.0)
+    with no_more_descriptors():
+        for _ in range(60):
+            assert await log.record(call())
+    assert await log.record(call())
+    assert {line["type"] for line in lines(tmp_path)[1:]} == {"call"}
+    await log.close()
+
+
+@contextlib.contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Files that are open may be written, and none can be opened (EMFILE)."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open("/", os.O_RDONLY)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize("policy", ["refuse", "continue"])

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 ROOM_BYTES = 4096
 """Left over after the line that did not fit, before writing is tried again."""
 
+ROTATE_AGAIN_SECONDS = 1.0
+"""After a new file could not be made, before it is tried again."""
+
 
 class Trouble:
     """Why nothing can be written, and what was lost by it.
@@ -66,6 +69,7 @@ class Chain:
         self._withhold = withhold
         self._number = 0
         self._needed = 0
+        self._rotate_again_at: float | None = None
         self._retired: list[ChainFile] = []
         self.file = self._next_file()
 
@@ -76,7 +80,7 @@ class Chain:
             return False
         try:
             if self.file.size >= self._rotate_bytes:
-                self._rotate()
+                self._rotate_if_possible()
             self._write(self.file, record)
         except OSError as error:
             self.fail(error)
@@ -136,11 +140,26 @@ class Chain:
             self.trouble.records += 1
             self.trouble.items += items
 
+    def _rotate_if_possible(self) -> None:
+        """The chain goes on in a new file; where none can be made, in the old, and it is tried again soon."""
+        if self._rotate_again_at is not None and time.monotonic() < self._rotate_again_at:
+            return
+        try:
+            self._rotate()
+        except OSError as error:
+            if self._rotate_again_at is None:
+                text = "the audit log's next file cannot be made (%s): %s; it goes on in %s"
+                log.error(text, self._folder, error.strerror, self.file.path.name)
+            self._rotate_again_at = time.monotonic() + ROTATE_AGAIN_SECONDS
+
     def _rotate(self) -> None:
-        """The chain goes on in a new file. Raises OSError, and then goes on in the old."""
+        """The chain goes on in a new file. Raises OSError."""
         file = self._next_file()
         self._retired.append(self.file)
         self.file = file
+        if self._rotate_again_at is not None:
+            log.warning("the audit log's next file is made: %s", file.path.name)
+            self._rotate_again_at = None
 
     def _next_file(self) -> ChainFile:
         number = self._number + 1
