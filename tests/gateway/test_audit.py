@@ -8,17 +8,25 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from hsmgate.config import Audit
 from hsmgate.domain.audit.records import NO_HASH, Call, Close, Open, encode, time_text
+from hsmgate.domain.policy import Grant
+from hsmgate.errors import BadItem, ItemError
+from hsmgate.gateway.audit.batches import run_recorded
 from hsmgate.gateway.audit.chain import Chain
+from hsmgate.gateway.audit.entries import Caller, batch_record
 from hsmgate.gateway.audit.files import ChainFile, others_in
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.audit.verify import verify
-from hsmgate.gateway.batch import Batch
+from hsmgate.gateway.auth import App
+from hsmgate.gateway.batch import Batch, Result
+from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.wire import SignItem
+from hsmgate.ipc.messages import Failure
 from tests.small_disk import small_disk
 
 
@@ -32,6 +40,50 @@ def new_log(folder: Path, **words: Any) -> AuditLog:
     section = Audit(folder=str(folder), **{"fsync": "never", **words})
     chain = Chain(folder, section.rotate_size, None, withhold=section.when_full == "refuse")
     return AuditLog(chain, section)
+
+
+APP = App("5d1e1f52-0000-4000-8000-000000000000", "app", Grant.of(["*"], ["sign"]))
+CALLER = Caller(APP, "request", "unix")
+SIGNED = SignItem(data=b"data")
+
+
+class OneThatFails:
+    """A signer that has signed the first item when it fails."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def run(self, batch: Batch, items: Any, app: App) -> NoReturn:
+        batch.kids[0] = "kid"
+        batch.put([0], [b"signature"], "CKM_ECDSA")
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "missing"),
+    [(asyncio.CancelledError(), 499), (RuntimeError("attack at dawn"), 500), (ItemError(), 500), (SystemExit(1), 500)],
+)
+async def test_however_a_batch_ends_it_is_on_record(tmp_path: Path, error: BaseException, missing: int) -> None:
+    log = new_log(tmp_path)
+    signer = cast("BatchSigner", OneThatFails(error))
+    with pytest.raises(type(error)):
+        await run_recorded(log, signer, Batch(2, 60.0), [SIGNED, SIGNED], CALLER, verify=False)
+    await log.close()
+    (batch,) = lines(tmp_path)[1:]
+    assert [entry["status"] for entry in batch["items"]] == [200, missing]
+    assert b"dawn" not in log.chain.file.path.read_bytes()
+
+
+async def test_items_beyond_a_limit_are_short() -> None:
+    batch = Batch(1001, 60.0)
+    batch.kids[0] = "kid"
+    results: list[Result] = [b"signature", *[Failure(429, "this app may have one item in flight; try again")] * 1000]
+    items = [SIGNED] * 1000 + [BadItem("no object")]
+    line = encode(batch_record(CALLER, items, batch, results, verify=False))
+    entries = json.loads(line)["items"]
+    assert entries[0].keys() > {"kid", "sha256", "ms"}
+    assert entries[1:] == [{"status": 429}] * 1000
+    assert len(line) < 17_000
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ class Entry(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     mechanism: the PKCS#11 name; None where nothing was planned.
     sha256: of the item's `data` or `hash`, as `of` says; None where it had not exactly one of them.
     verified: what a verification found.
-    ms: from the batch's arrival to the item's result.
+    ms: from the batch's arrival to the item's result. An item that was refused for a limit has its status alone.
     """
 
     kid: str | None = None
@@ -73,7 +73,7 @@ class Entry(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     of: str | None = None
     status: int
     verified: bool | None = None
-    ms: float
+    ms: float | None = None
 
 
 class Batch(Record, tag="batch", kw_only=True):

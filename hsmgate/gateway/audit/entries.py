@@ -7,9 +7,9 @@ from hashlib import sha256
 
 from hsmgate.domain.audit import records
 from hsmgate.domain.audit.records import Entry, time_text
-from hsmgate.errors import BadItem
+from hsmgate.errors import BadItem, TooMany
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.batch import GONE, Batch, Result
+from hsmgate.gateway.batch import Batch, Result
 from hsmgate.gateway.keyring import is_kid
 from hsmgate.gateway.wire import SignItem
 from hsmgate.ipc.messages import Action, Failure
@@ -25,9 +25,9 @@ class Caller:
 
 
 def batch_record(
-    caller: Caller, items: Sequence[SignItem | BadItem], batch: Batch, results: Sequence[Result | None], *, verify: bool
+    caller: Caller, items: Sequence[SignItem | BadItem], batch: Batch, results: Sequence[Result], *, verify: bool
 ) -> records.Batch:
-    """The record of a batch, whose results may still be missing where the caller has gone."""
+    """The record of a batch."""
     return records.Batch(
         time=time_text(time.time() - (time.monotonic() - batch.begun)),
         action=Action.VERIFY if verify else Action.SIGN,
@@ -53,7 +53,7 @@ def call_record(caller: Caller, action: str, kid: str | None, status: int) -> re
     )
 
 
-def _entries(items: Sequence[SignItem | BadItem], batch: Batch, results: Sequence[Result | None]) -> list[Entry]:
+def _entries(items: Sequence[SignItem | BadItem], batch: Batch, results: Sequence[Result]) -> list[Entry]:
     entries: list[Entry] = []
     add = entries.append
     for item, kid, result, (mechanism, ms) in zip(items, batch.kids, results, batch.histories(), strict=True):
@@ -67,12 +67,14 @@ def _entries(items: Sequence[SignItem | BadItem], batch: Batch, results: Sequenc
     return entries
 
 
-def _entry(item: SignItem | BadItem, kid: str | None, result: Result | None, mechanism: str | None, ms: float) -> Entry:
+def _entry(item: SignItem | BadItem, kid: str | None, result: Result, mechanism: str | None, ms: float) -> Entry:
+    status = result.status if isinstance(result, Failure) else 200
+    if status == TooMany.status:  # an app may send as many of these as it likes: they are to be short, and quickly made
+        return Entry(status=status)
     if isinstance(item, BadItem):
-        return Entry(status=item.status, ms=ms)
+        return Entry(status=status, ms=ms)
     digest, of = _digest(item)
     kid, key = (kid, None) if kid is not None else _asked(item)
-    status = GONE if result is None else result.status if isinstance(result, Failure) else 200
     verified = result if isinstance(result, bool) else None
     return Entry(kid=kid, key=key, mechanism=mechanism, sha256=digest, of=of, status=status, verified=verified, ms=ms)
 
