@@ -222,8 +222,8 @@ class _Audit:
         chain, heads = self._audit.chain, self._audit.heads
         for metric, total in (
             (self._records, chain.seq),
-            (self._lost, chain.lost_records),
-            (self._lost_items, chain.lost_items),
+            (self._lost, chain.lost.records),
+            (self._lost_items, chain.lost.items),
             (self._refused, self._audit.refused_calls),
         ):
             metric.inc(total - self._last.get(metric, 0))

@@ -137,12 +137,53 @@ async def test_a_file_that_was_removed_is_missed(tmp_path: Path, monkeypatch: py
     log.chain.file.path.unlink()
     keeping = asyncio.create_task(log.keep())
     async with asyncio.timeout(10):
-        while log.chain.file.is_gone() or log.chain.trouble is not None:
+        while log.chain.file.harm() is not None or log.chain.trouble is not None:
             await asyncio.sleep(0.01)
     keeping.cancel()
     assert await log.record(call())
     assert [(line["type"], line["seq"]) for line in lines(tmp_path)] == [("open", 2), ("gap", 3), ("call", 4)]
     await log.close()
+
+
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+async def test_a_file_that_others_cut_or_add_to_is_left(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
+    log = new_log(tmp_path)
+    assert await log.record(call())
+    first = log.chain.file.path
+    os.truncate(first, size)
+    keeping = asyncio.create_task(log.keep())
+    async with asyncio.timeout(10):
+        while log.chain.file.path == first or log.chain.trouble is not None:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert await log.record(Close(time=time_text(0)))
+    await log.close()
+    assert [(line["type"], line.get("reason")) for line in lines_of(log.chain)] == [
+        ("open", None),
+        ("gap", "EBADMSG"),
+        ("close", None),
+    ]
+    assert first.stat().st_size == size
+    assert "EBADMSG" in judged(tmp_path, capsys)[1]
+
+
+def test_what_was_cut_outside_is_not_filled_up_when_a_line_is_taken_back(tmp_path: Path) -> None:
+    file = ChainFile(tmp_path / "a.000001.jsonl")
+    file.append(b"x" * 4000)
+    os.truncate(file.path, 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            file.append(b"y" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.torn
+    assert file.path.read_bytes() == b"y" * 1000
+    file.close()
 
 
 def test_files_are_for_their_owner_alone_and_never_written_by_two(tmp_path: Path) -> None:
@@ -286,20 +327,53 @@ async def test_one_sync_serves_all_who_wait(tmp_path: Path, monkeypatch: pytest.
     await log.close()
 
 
-async def test_a_sync_that_fails_counts_as_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = new_log(tmp_path, fsync="batch")
+@pytest.mark.parametrize("policy", ["refuse", "continue"])
+async def test_a_sync_that_fails_counts_as_not_written(
+    tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = new_log(tmp_path, fsync="batch", when_full=policy)
+    assert await log.record(call())
+    with broken_syncs(monkeypatch):
+        assert await log.record(call()) is (policy == "continue")
+    assert (log.refusal() is None) is (policy == "continue")
+    assert log.chain.recover()
+    assert await log.record(call())
+    await log.close()
+    assert [line["type"] for line in lines(tmp_path)] == ["open", "call", "call", "open", "gap", "call"]
+    gap = lines(tmp_path)[-2]
+    assert (gap["records"], gap["reason"], gap["withheld"]) == (1, "EIO", policy == "refuse")
+    assert log.chain.lost.records == 1
 
+
+async def test_what_was_answered_before_a_sync_failed_is_not_said_to_be_withheld(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
+    log = new_log(tmp_path, fsync="second")
+    for _ in range(3):
+        assert await log.record(call())
+    with broken_syncs(monkeypatch):
+        keeping = asyncio.create_task(log.keep())
+        async with asyncio.timeout(10):
+            while not log.chain.lost.records:
+                await asyncio.sleep(0.001)
+        keeping.cancel()
+    assert log.chain.recover()
+    assert await log.record(Close(time=time_text(0)))
+    await log.close()
+    good, said = judged(tmp_path, capsys)
+    assert not good
+    assert "lost: 3 records of 0 items" in said
+
+
+@contextlib.contextmanager
+def broken_syncs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def broken(fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", broken)
-        assert not await log.record(call())
-    assert log.refusal() is not None
-    assert log.chain.recover()
-    assert await log.record(call())
-    await log.close()
-    assert [line["type"] for line in lines(tmp_path)] == ["open", "call", "open", "gap", "call"]
+        yield
 
 
 async def test_who_keeps_it_syncs_each_second_and_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

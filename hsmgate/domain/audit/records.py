@@ -127,8 +127,8 @@ class Gap(Record, tag="gap", kw_only=True):
     """The log could not be written for a while.
 
     since: when that began. reason: the error's name.
-    records, items: how many were lost.
-    withheld: whether what they would have told of was kept back from the callers.
+    records, items: how many were lost, or are not surely on the disk.
+    withheld: whether what they would have told of, or tell of, was kept back from the callers.
     """
 
     since: str

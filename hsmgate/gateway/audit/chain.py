@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import hsmgate
 from hsmgate.domain.audit.records import (
@@ -31,11 +32,32 @@ ROTATE_AGAIN_SECONDS = 1.0
 """After a new file could not be made, before it is tried again."""
 
 
+class Tally(NamedTuple):
+    """How many records, and how many items of batches in them."""
+
+    records: int = 0
+    items: int = 0
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """One record."""
+        return cls(1, len(record.items) if isinstance(record, Batch) else 0)
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Both together."""
+        return Tally(self.records + other.records, self.items + other.items)
+
+    def minus(self, other: "Tally") -> "Tally":
+        """What is left without the other."""
+        return Tally(self.records - other.records, self.items - other.items)
+
+
 class Trouble:
     """Why nothing can be written, and what was lost by it.
 
     reason: the first error's name. needed: bytes of the line that could not be written.
     new_file: the file cannot be gone on with, so the chain goes on in the next.
+    lost: what was. answered: whether some of it had been answered before.
     """
 
     def __init__(self, reason: str, needed: int) -> None:
@@ -43,15 +65,15 @@ class Trouble:
         self.reason = reason
         self.needed = needed
         self.new_file = False
-        self.records = 0
-        self.items = 0
+        self.lost = Tally()
+        self.answered = False
 
 
 class Chain:
     """The chain of this process. An error in writing is told once, and is its `trouble` until writing works again.
 
     seq, hash: of the last line. file: the one that is written.
-    lost_records, lost_items: what could not be written, since the beginning.
+    written, lost: what was appended and what was not, or is not surely on the disk, since the beginning.
     withhold: what cannot be recorded is kept from the callers, and the log says so.
     """
 
@@ -61,8 +83,8 @@ class Chain:
         self.seq = 0
         self.hash = NO_HASH
         self.trouble: Trouble | None = None
-        self.lost_records = 0
-        self.lost_items = 0
+        self.written = Tally()
+        self.lost = Tally()
         self._folder = folder
         self._rotate_bytes = rotate_bytes
         self._head_key = head_key
@@ -76,7 +98,7 @@ class Chain:
     def append(self, record: Record) -> bool:
         """Write a record as the next line. Whether it was written."""
         if self.trouble is not None and not self.recover():
-            self._count_lost(record)
+            self.count_lost(Tally.of(record))
             return False
         try:
             if self.file.size >= self._rotate_bytes:
@@ -84,8 +106,9 @@ class Chain:
             self._write(self.file, record)
         except OSError as error:
             self.fail(error)
-            self._count_lost(record)
+            self.count_lost(Tally.of(record))
             return False
+        self.written = self.written.plus(Tally.of(record))
         return True
 
     def fail(self, error: OSError, *, new_file: bool = False) -> None:
@@ -104,9 +127,9 @@ class Chain:
             time=time_text(time.time()),
             since=time_text(trouble.since),
             reason=trouble.reason,
-            records=trouble.records,
-            items=trouble.items,
-            withheld=self._withhold,
+            records=trouble.lost.records,
+            items=trouble.lost.items,
+            withheld=self._withhold and not trouble.answered,
         )
         try:
             if self.file.room() < trouble.needed + ROOM_BYTES:
@@ -132,13 +155,12 @@ class Chain:
         for file in (*self._retired, self.file):
             file.close()
 
-    def _count_lost(self, record: Record) -> None:
-        items = len(record.items) if isinstance(record, Batch) else 0
-        self.lost_records += 1
-        self.lost_items += items
+    def count_lost(self, tally: Tally, *, answered: bool = False) -> None:
+        """So much is not on record, or not surely. answered: though it has been answered."""
+        self.lost = self.lost.plus(tally)
         if self.trouble is not None:
-            self.trouble.records += 1
-            self.trouble.items += items
+            self.trouble.lost = self.trouble.lost.plus(tally)
+            self.trouble.answered |= answered and tally.records > 0
 
     def _rotate_if_possible(self) -> None:
         """The chain goes on in a new file; where none can be made, in the old, and it is tried again soon."""

@@ -1,6 +1,7 @@
 """A chain's files: made new, appended to, locked while they are written."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -46,22 +47,31 @@ class ChainFile:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError:
-            self._take_back()
+            self._take_back(len(line) + 1 - len(rest))
             raise
         self.size += len(line) + 1
 
-    def _take_back(self) -> None:
+    def _take_back(self, written: int) -> None:
+        """Cut off what was written of a line, unless others have cut the file or added to it meanwhile."""
         try:
-            os.ftruncate(self._fd, self.size)
+            if os.fstat(self._fd).st_size == self.size + written:
+                os.ftruncate(self._fd, self.size)
+            else:
+                self.torn = True
         except OSError:
             self.torn = True
 
-    def is_gone(self) -> bool:
-        """Whether it has no name any more: what is written to it nobody can read."""
+    def harm(self) -> OSError | None:
+        """What others have done to it, so that it cannot be gone on with; None where nothing."""
         try:
-            return os.fstat(self._fd).st_nlink == 0
-        except OSError:  # as a file server says it
-            return True
+            status = os.fstat(self._fd)
+        except OSError:  # as a file server says that it was removed
+            status = None
+        if status is None or status.st_nlink == 0:
+            return OSError(errno.ENOENT, "its file has been removed")
+        if status.st_size != self.size:
+            return OSError(errno.EBADMSG, "its file has been cut or added to by somebody else")
+        return None
 
     def room(self) -> int:
         """Bytes that the file system has left for us. Raises OSError."""

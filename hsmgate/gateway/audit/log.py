@@ -1,14 +1,13 @@
 """The audit log of this process: what is recorded, when it counts as recorded, and what follows where it cannot be."""
 
 import asyncio
-import errno
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from hsmgate import config
 from hsmgate.domain.audit.records import Record
 from hsmgate.errors import NoSigner
-from hsmgate.gateway.audit.chain import Chain
+from hsmgate.gateway.audit.chain import Chain, Tally
 from hsmgate.gateway.audit.files import ChainFile
 from hsmgate.gateway.audit.heads import Heads
 
@@ -36,6 +35,7 @@ class AuditLog:
         self._waiting: list[asyncio.Future[bool]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._synced = 0
+        self._settled = Tally()
 
     @property
     def unsynced(self) -> int:
@@ -67,8 +67,8 @@ class AuditLog:
             await asyncio.sleep(EVERY_SECONDS)
             if self.chain.trouble is not None:
                 self.chain.recover()
-            elif self.chain.file.is_gone():
-                self.chain.fail(OSError(errno.ENOENT, "its file has been removed"), new_file=True)
+            elif (harm := self.chain.file.harm()) is not None:
+                self.chain.fail(harm, new_file=True)
             elif not self.syncs:
                 for file in self.chain.take_retired():
                     file.close()
@@ -96,15 +96,17 @@ class AuditLog:
     async def _sync(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            seq, now, retired = self.chain.seq, time.time(), self.chain.take_retired()
+            seq, written, now, retired = self.chain.seq, self.chain.written, time.time(), self.chain.take_retired()
             files = [*retired, self.chain.file]
             error = await asyncio.get_running_loop().run_in_executor(self._thread, _sync_all, files)
             for file in retired:
                 file.close()
-            if error is not None:
-                self.chain.fail(error, new_file=True)
             if error is None:
                 self._synced, self.synced_at = seq, now
+            else:
+                self.chain.fail(error, new_file=True)
+                self.chain.count_lost(written.minus(self._settled), answered=self._section.fsync != "batch")
+            self._settled = written
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_result(error is None)
