@@ -18,6 +18,16 @@ def add(commands: Commands) -> None:
     verify.add_argument(
         "--key", metavar="PEM", type=Path, action="append", default=[], help="a public key to verify signed heads under"
     )
+    verify.add_argument(
+        "--partial",
+        action="store_true",
+        help="older files and chains are kept elsewhere: that they are missing is right",
+    )
+    verify.add_argument(
+        "--open",
+        action="store_true",
+        help="chains need not be closed, as in a copy of a log that is still written",
+    )
     verify.add_argument("--json", action="store_true", help="print it for a script")
     verify.set_defaults(run=_verify)
 
@@ -26,7 +36,8 @@ def _verify(options: argparse.Namespace) -> int:
     from hsmgate.gateway.audit.verify import examine, verify
 
     if not options.json:
-        return 0 if verify(options.files, options.key) else 1
-    found = examine(options.files, options.key)
+        good = verify(options.files, options.key, partial=options.partial, unclosed=options.open)
+        return 0 if good else 1
+    found = examine(options.files, options.key, partial=options.partial, unclosed=options.open)
     say_json(found.members())
     return 1 if found.problems else 0

@@ -111,9 +111,15 @@ GOOD = good()
 
 
 def check(
-    files: Sequence[Sequence[bytes]], sights: Sequence[tuple[str, Seen]] = (), *, keyed: bool = True, live: bool = False
+    files: Sequence[Sequence[bytes]],
+    sights: Sequence[tuple[str, Seen]] = (),
+    *,
+    keyed: bool = True,
+    live: bool = False,
+    partial: bool = False,
+    unclosed: bool = False,
 ) -> ChainCheck:
-    checked = ChainCheck("one", [KEY.public_key()] if keyed else [], sights)
+    checked = ChainCheck("one", [KEY.public_key()] if keyed else [], sights, partial=partial, unclosed=unclosed)
     for name, lines in enumerate(files):
         for number, line in enumerate(lines, 1):
             checked.line(Place(str(name), number), line)
@@ -222,6 +228,28 @@ def test_what_was_not_closed_may_be_cut() -> None:
     assert "3 lines after the last signed head" in "\n".join(live.notes)
 
 
+def test_what_is_still_written_may_lack_its_end_where_that_is_wanted() -> None:
+    lines = [*GOOD[0], *GOOD[1][:2]]
+    copied = check([GOOD[0], GOOD[1][:2]], unclosed=True)
+    assert len(lines) == 9
+    assert not copied.problems
+    assert f"vouched for up to line 5, by its head of {TIME}" in "\n".join(copied.notes)
+    assert "3 lines after the last signed head" in "\n".join(copied.notes)
+    assert "up to no line" in "\n".join(check([GOOD[0][:1]], keyed=False, unclosed=True).notes)
+    assert "cut off: chain two saw line 12" in "\n".join(
+        check([GOOD[0]], [("two", Seen(chain="one", file=2, seq=12, hash=NO_HASH))], unclosed=True).problems
+    )
+
+
+def test_a_chain_is_of_one_process() -> None:
+    lines = [*GOOD[1]]
+    opened = decode(lines[0])
+    assert isinstance(opened, Open)
+    opened.pid = 2
+    lines[0] = encode(opened)
+    assert "process 2 goes on with the chain that process 1 began" in "\n".join(check([GOOD[0], lines]).problems)
+
+
 def test_what_another_chain_saw_is_missed() -> None:
     writer = Writer()
     writer.open()
@@ -241,8 +269,9 @@ def test_what_another_chain_saw_is_missed() -> None:
     assert "not the line that chain two saw" in "\n".join(check(other.files, saw).problems)
 
 
-def test_a_chain_may_be_looked_at_from_a_later_file_on() -> None:
-    checked = check([GOOD[1]])
+def test_a_chain_is_looked_at_from_a_later_file_on_where_that_is_wanted() -> None:
+    assert "file 1 of the chain is missing before it" in "\n".join(check([GOOD[1]]).problems)
+    checked = check([GOOD[1]], partial=True)
     assert not checked.problems
     assert "from its file 2 on, line 8" in "\n".join(checked.notes)
 

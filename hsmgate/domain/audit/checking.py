@@ -24,16 +24,27 @@ class ChainCheck:
 
     keys: what heads are verified under; without any, their signatures are not looked at.
     sights: what other chains saw of this one when they began, with their names.
+    partial: files before those that are looked at may be elsewhere. unclosed: the end may be.
     problems: what is wrong, each with its place. notes: what an auditor should know besides.
     """
 
-    def __init__(self, chain: str, keys: Sequence[HeadPublicKey], sights: Sequence[tuple[str, Seen]]) -> None:
+    def __init__(
+        self,
+        chain: str,
+        keys: Sequence[HeadPublicKey],
+        sights: Sequence[tuple[str, Seen]],
+        *,
+        partial: bool = False,
+        unclosed: bool = False,
+    ) -> None:
         self.chain = chain
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.files = self.lines = self.items = 0
         self.head: Head | None = None
         self.unvouched = 0
+        self._partial = partial
+        self._unclosed = unclosed
         self._keys = keys
         self._sights: dict[int, list[tuple[str, Seen]]] = {}
         for by, sight in sights:
@@ -44,6 +55,7 @@ class ChainCheck:
         self._seq = 0
         self._hash = NO_HASH
         self._file = 0
+        self._pid: int | None = None
         self._closed = 0
         self._head_key = False
         self._seen_to_the_end: str | None = None
@@ -72,7 +84,7 @@ class ChainCheck:
             self.notes.append(f"{place}: a torn line: writing it was cut short, by a crash or a full disk")
 
     def end(self, *, live: bool) -> None:
-        """That was all. live: a process is still writing it."""
+        """That was all. live: its process is still writing it."""
         last = self._last or Place(self.chain, 0)
         for by, sight in (found for several in self._sights.values() for found in several):
             if sight.seq > self._seq:
@@ -86,6 +98,11 @@ class ChainCheck:
             self.notes.append(
                 f"chain {self.chain} is not closed, its process died; chain {self._seen_to_the_end} saw it end so"
             )
+        elif self._unclosed:
+            head = (
+                f"line {self.head.covers}, by its head of {self.head.time}" if self.head else "no line: it has no head"
+            )
+            self.notes.append(f"chain {self.chain} is not closed: it is vouched for up to {head}")
         else:
             self._wrong(last, "the chain is not closed: its process died, or its end was cut off")
         self._say_who_vouches(last)
@@ -105,13 +122,16 @@ class ChainCheck:
             self._wrong(place, "the file does not begin with an open record")
             self._file += 1
             return
-        if not self._file and record.file > 1:
+        if self._partial and not self._file and record.file > 1:
             self.notes.append(f"chain {self.chain} is looked at from its file {record.file} on, line {record.seq}")
         elif record.file > self._file + 1:
             self._wrong(place, f"file {self._file + 1} of the chain is missing before it")
         elif record.file <= self._file:
             self._wrong(place, f"file {record.file} of the chain is there twice")
+        if self._pid not in (None, record.pid):
+            self._wrong(place, f"process {record.pid} goes on with the chain that process {self._pid} began")
         self._file = record.file
+        self._pid = record.pid
         self._head_key |= record.head_key is not None
 
     def _check_order(self, place: Place, record: AnyRecord) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -111,24 +112,26 @@ def others_in(folder: Path) -> list[Seen]:
     for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True):
         chains.setdefault(path.name.split(".")[0], []).append(path)
     # The newest file may have nothing in it yet.
-    ends = (next(filter(None, map(_see, files[:2])), None) for files in [*chains.values()][:OTHERS_AT_MOST])
-    return [seen for seen in ends if seen is not None]
+    ends = (next(filter(None, map(_see, files)), None) for files in chains.values())
+    return [*itertools.islice(filter(None, ends), OTHERS_AT_MOST)]
 
 
 def _see(path: Path) -> Seen | None:
     """The file's last whole line; None where it is no file of ours, or not ours to read."""
     try:
-        opened, line = _first_record(path), _last_line(path)
+        opened = _first_record(path)
+        record = decode(line := _last_line(path)) if isinstance(opened, Open) else None
     except OSError as error:
         log.warning("the audit log takes no note of %s: %s", path, error.strerror)
         return None
-    record = decode(line)
     if record is None or not isinstance(opened, Open):
         return None
     return Seen(chain=opened.chain, file=opened.file, seq=record.seq, hash=line_hash(line))
 
 
 def _first_record(path: Path) -> AnyRecord | None:
+    if not path.is_file():  # to open a named pipe would be to wait for whoever writes to it
+        return None
     with path.open("rb") as file:
         return decode(file.readline().removesuffix(b"\n"))
 

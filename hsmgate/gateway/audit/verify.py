@@ -1,7 +1,7 @@
 """`hsmgate audit verify`: reads the files of any number of chains, and tells what is wrong with them."""
 
-import fcntl
-import os
+import socket
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,40 +13,39 @@ from hsmgate.domain.audit.records import Open, decode
 from hsmgate.errors import AuditError
 from hsmgate.gateway.audit.files import SUFFIX, file_name
 
+LOCKS = Path("/proc/locks")
+
 NAMED_AT_MOST = 3
-"""Chains that are missing, named in a note; of the others only how many."""
+"""Chains that are missing, by name; of the others only how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file to look at.
-
-    live: a process is writing it.
-    """
+    """A file to look at."""
 
     path: Path
     chain: str
     number: int
     opened: Open | None
-    live: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What was found in all the files.
 
-    missing: chains that others saw and that are not among them.
+    missing: chains that others saw and that are not among them. partial: which is no problem.
     signed: whether there was a key to verify heads under.
     """
 
     checks: Sequence[ChainCheck]
     missing: Sequence[str]
+    partial: bool
     signed: bool
 
     @property
     def problems(self) -> int:
         """How many there are."""
-        return sum(len(check.problems) for check in self.checks)
+        return sum(len(check.problems) for check in self.checks) + (0 if self.partial else len(self.missing))
 
     def members(self) -> dict[str, Any]:
         """For scripts, as what JSON can hold."""
@@ -54,15 +53,17 @@ class Findings:
         return {"good": not self.problems, "heads_verified": self.signed, "chains": chains, "missing": [*self.missing]}
 
 
-def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
+def verify(paths: Sequence[Path], key_paths: Sequence[Path], *, partial: bool = False, unclosed: bool = False) -> bool:
     """Print what is wrong with the files, what should be known, and a summary. True if nothing is wrong.
 
-    key_paths: public keys, PEM, that heads are verified under. Raises AuditError for what cannot be read.
+    key_paths: public keys, PEM, that heads are verified under.
+    partial: older files and chains may be kept elsewhere. unclosed: chains need not be closed.
+    Raises AuditError for what cannot be read.
     """
-    found = examine(paths, key_paths)
+    found = examine(paths, key_paths, partial=partial, unclosed=unclosed)
     for check in found.checks:
         _print(check, signed=found.signed)
-    _print_missing(found.missing)
+    _print_missing(found)
     if not found.signed and any(check.head for check in found.checks):
         _say("note: the signatures of heads were not looked at: give the public key with --key")
     problems = found.problems
@@ -70,7 +71,9 @@ def verify(paths: Sequence[Path], key_paths: Sequence[Path]) -> bool:
     return not problems
 
 
-def examine(paths: Sequence[Path], key_paths: Sequence[Path]) -> Findings:
+def examine(
+    paths: Sequence[Path], key_paths: Sequence[Path], *, partial: bool = False, unclosed: bool = False
+) -> Findings:
     """What is to be said of the files; likewise."""
     keys = [_read_key(path) for path in key_paths]
     files = sorted((_look_into(path) for path in paths), key=lambda file: (file.chain, file.number))
@@ -79,26 +82,28 @@ def examine(paths: Sequence[Path], key_paths: Sequence[Path]) -> Findings:
     checks = []
     for chain in dict.fromkeys(file.chain for file in files):
         its = [file for file in files if file.chain == chain]
-        checks.append(_check(its, ChainCheck(chain, keys, sights.get(chain, ()))))
-    return Findings(checks, sorted({*sights} - {check.chain for check in checks}), bool(keys))
+        check = ChainCheck(chain, keys, sights.get(chain, ()), partial=partial, unclosed=unclosed)
+        checks.append(_check(its, check))
+    return Findings(checks, sorted({*sights} - {check.chain for check in checks}), partial, bool(keys))
 
 
 def _check(files: Sequence[_File], check: ChainCheck) -> ChainCheck:
+    live = _is_live(files)  # before they are read: a process that ends meanwhile has its close in them
     for file in files:
-        _check_file(file, check)
-    check.end(live=files[-1].live)
+        _check_file(file, check, live=live)
+    check.end(live=live)
     return check
 
 
-def _check_file(file: _File, check: ChainCheck) -> None:
+def _check_file(file: _File, check: ChainCheck, *, live: bool) -> None:
     number = 0
     for number, line in enumerate(_lines(file.path), 1):
         place = Place(str(file.path), number)
         if line.endswith(b"\n"):
             check.line(place, line[:-1])
         else:
-            check.torn(place, live=file.live)
-    if not number and not file.live:
+            check.torn(place, live=live)
+    if not number and not live:
         check.notes.append(f"{file.path}: it is empty: its process died when it began it, or all of it was cut off")
 
 
@@ -112,40 +117,44 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _look_into(path: Path) -> _File:
     """What chain a file is of, by its first line; where that is none, by its name."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise AuditError(f"{path}: no regular file")
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror}") from None
     first = next(_lines(path), b"")
     opened = decode(first.removesuffix(b"\n"))
     if isinstance(opened, Open):
-        return _File(path, opened.chain, opened.file, opened, _is_live(path, opened))
+        return _File(path, opened.chain, opened.file, opened)
     chain, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
     named = bool(chain) and number.isascii() and number.isdigit()
-    return _File(path, chain if named else path.name, int(number) if named else 1, None, _is_locked(path))
+    return _File(path, chain if named else path.name, int(number) if named else 1, None)
 
 
-def _is_live(path: Path, opened: Open) -> bool:
-    """Whether a process is writing the file, or has just gone on to one after it, as far as this machine can tell."""
-    number = opened.file
-    while not _is_locked(path):
-        number += 1
-        try:
+def _is_live(files: Sequence[_File]) -> bool:
+    """Whether the chain's process is writing the last file, or has just gone on to one after it.
+
+    Anybody may hold a lock: it must be held, on this machine, by the process that began the chain.
+    """
+    opened, path, number = files[0].opened, files[-1].path, files[-1].number
+    if opened is None or opened.host != socket.gethostname():
+        return False
+    try:
+        while opened.pid not in _lock_holders(path):
+            number += 1
             path = path.with_name(file_name(opened.chain, number))
-            if not path.exists():
-                return False
-        except (OSError, ValueError):  # the chain says that its name is one that no file can have
-            return False
+    except (OSError, ValueError):  # there is none, or the chain says that its name is one that no file can have
+        return False
     return True
 
 
-def _is_locked(path: Path) -> bool:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return False
+def _lock_holders(path: Path) -> Iterator[int]:
+    """The processes that have locked the file with flock, as Linux tells (proc_locks(5)). Raises OSError."""
+    inode = str(path.stat().st_ino)
+    for line in LOCKS.read_text().splitlines():
+        words = line.split()  # 1: FLOCK ADVISORY WRITE 4711 fe:00:9977912 0 EOF
+        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
+            yield int(words[4])
 
 
 def _read_key(path: Path) -> HeadPublicKey:
@@ -186,7 +195,9 @@ def _print(check: ChainCheck, *, signed: bool) -> None:
     _say(f"chain {check.chain}: {check.files} files, {check.lines} lines, {check.items} items, {head}")
 
 
-def _print_missing(missing: Sequence[str]) -> None:
+def _print_missing(found: Findings) -> None:
+    missing = found.missing
     if missing:
+        note = "note: " if found.partial else ""
         more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
-        _say(f"note: chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")
+        _say(f"{note}chains that others saw are not among the files: {', '.join(missing[:NAMED_AT_MOST])}{more}")
