@@ -7,6 +7,7 @@
      ├─ SignerStartError        a token could not be opened
      │   ├─ PinRefused          the token refused the PIN: never tried again by itself
      │   └─ TokenMisconfigured  the config names a module or token that cannot be right
+     ├─ GatewayBroken           a part of a serving gateway has ended that it must not go on without: a bug
      ├─ FrameError              the two ends of a signer's socket disagree: a bug
      ├─ AuditError              an audit log, or the key to verify it with, could not be read
      ├─ CommandError            a command could not do what it was asked to
@@ -61,6 +62,10 @@ class PinRefused(SignerStartError):
 
 class TokenMisconfigured(SignerStartError):
     """Module, URI or token can only be put right by the operator."""
+
+
+class GatewayBroken(HsmgateError):
+    """A part of a serving gateway has ended that it must not go on without."""
 
 
 class FrameError(HsmgateError):

@@ -19,6 +19,7 @@ from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.routes.status import STATUS
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
+from hsmgate.gateway.vital import Vital
 from hsmgate.gateway.workers.counts import Counts
 from hsmgate.gateway.workers.door import SharedDoor
 
@@ -61,10 +62,16 @@ class Listener:
         return [self._app[CALLERS].party, self._signer.party, self._app[STATUS].party]
 
     async def open(
-        self, listen: str, inherited: Sequence[socket.socket], tls: Tls | None, counts: Counts | None = None
+        self,
+        listen: str,
+        inherited: Sequence[socket.socket],
+        tls: Tls | None,
+        vital: Vital,
+        counts: Counts | None = None,
     ) -> str:
         """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError.
 
+        vital: for what goes on while it does.
         counts: what is counted with other workers, who listen on the same sockets.
         """
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
@@ -78,9 +85,10 @@ class Listener:
             self._door = await Door.inherit(self._runner.server, inherited, context)
         else:
             self._door = await Door.open(self._runner.server, listen, context)
-        self._watches.append(asyncio.create_task(self._connections.watch(self._runner.server)))
+        watching = self._connections.watch(self._runner.server)
+        self._watches.append(vital.start(watching, "looking after connections"))
         if tls is not None:
-            self._watches.append(asyncio.create_task(tls.watch()))
+            self._watches.append(vital.start(tls.watch(), "looking after the TLS files"))
         return " ".join(self._door.addresses)
 
     async def drain(self) -> None:

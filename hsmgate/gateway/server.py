@@ -21,6 +21,7 @@ from hsmgate.gateway.reload import Party, Reloader, Takeover
 from hsmgate.gateway.service_manager import ServiceManager, take_sockets
 from hsmgate.gateway.tls import Tls
 from hsmgate.gateway.tokens import ALONE, Common, Tokens
+from hsmgate.gateway.vital import Vital
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ async def serve(config: Config, listen: str) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is answered first. SIGHUP loads the config anew.
 
     Prints one line with the address once it can sign. Sockets that a service manager hands over go before `listen`.
-    Raises SignerStartError or ConfigError where it cannot start.
+    Raises SignerStartError or ConfigError where it cannot start, GatewayBroken where it cannot go on.
     """
     take_variables(token.pin_source for token in config.token)
     manager, inherited = ServiceManager.take(), take_sockets()
@@ -78,7 +79,7 @@ async def serve_on(
     common: Common = ALONE,
     share: Callable[[Config], Config] = lambda config: config,
 ) -> None:
-    """Serve there, as one process of perhaps several, until SIGTERM or SIGINT.
+    """Serve there, as one process of perhaps several, until SIGTERM or SIGINT. Raises GatewayBroken, likewise drained.
 
     common: what several processes know together.
     share: what of a config is for this one.
@@ -86,12 +87,13 @@ async def serve_on(
     config = share(config)
     tls = Tls.of(config)
     stop = asyncio.Event()
+    vital = Vital(stop.set)
     # The HTTP side takes as long to load as a token to open, so both are done at the same time.
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
     async with (
         logs.written_in_a_thread(),
         _tokens(config, common) as tokens,
-        audit_log(config, tokens.signer) as audit,
+        audit_log(config, tokens.signer, vital) as audit,
     ):
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
@@ -101,12 +103,13 @@ async def serve_on(
         reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
         watches: list[asyncio.Task[None]] = []
         try:
-            address = await listener.open(listen, inherited, tls, common.counts)
+            address = await listener.open(listen, inherited, tls, vital, common.counts)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, _reload, reloader, overseer)
-            watches += [asyncio.create_task(reloader.watch()), asyncio.create_task(overseer.reassure())]
+            watches.append(vital.start(reloader.watch(), "looking after the config"))
+            watches.append(asyncio.create_task(overseer.reassure()))
             log.info("hsmgate %s serves on %s", hsmgate.__version__, address)
             overseer.ready(address)
             _spare_the_collector()
@@ -118,6 +121,7 @@ async def serve_on(
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
             await listener.close()
+        vital.check()
 
 
 def _reload(reloader: Reloader, overseer: Overseer) -> None:

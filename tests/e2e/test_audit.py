@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,35 @@ async def test_without_a_place_for_a_new_file_the_old_one_takes_more(own_demo: D
     good, said = judge(files(folder))
     assert good, said
     assert not records(folder, "gap")
+
+
+WITHOUT_KEEPER = """
+import asyncio, sys
+from hsmgate.cli import main
+from hsmgate.gateway.audit.log import AuditLog
+
+async def keep(log):
+    await asyncio.sleep(1)
+    raise ValueError("attack at dawn, but quietly")
+
+AuditLog.keep = keep
+sys.exit(main())
+"""
+
+
+def test_a_gateway_that_nobody_keeps_the_log_of_ends(own_demo: Demo, tmp_path: Path) -> None:
+    config = own_demo.folder / "unkept.toml"
+    config.write_text("\n".join([own_demo.config.read_text(), "[audit]", f'folder = "{tmp_path}"', ""]))
+    serve = (sys.executable, "-c", WITHOUT_KEEPER, "serve", "--config", config, "--listen", "127.0.0.1:0")
+    done = subprocess.run(serve, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "hsmgate serves on" in done.stdout
+    assert " CRITICAL " in done.stderr
+    assert "looking after the audit log has failed, so the gateway ends\n" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("hsmgate: ended by a bug")
+    assert SECRET.decode() not in done.stderr
+    good, said = judge(files(tmp_path))
+    assert good, said
 
 
 async def one_goes_away(gateway: Gateway, folder: Path) -> None:

@@ -448,6 +448,25 @@ def broken_syncs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+async def test_an_error_that_nobody_thought_of_is_raised_to_all_who_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
+    log = new_log(tmp_path, fsync="batch")
+
+    def broken(fd: int) -> None:
+        raise ValueError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        outcomes = await asyncio.gather(*(log.record(call()) for _ in range(3)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ValueError] * 3
+        with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+            await asyncio.wait_for(log.keep(), 10)
+    assert await log.record(call())
+    await log.close()
+
+
 async def test_who_keeps_it_syncs_each_second_and_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsmgate.gateway.audit.log.EVERY_SECONDS", 0.01)
     log = new_log(tmp_path, fsync="second")

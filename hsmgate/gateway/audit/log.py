@@ -94,22 +94,34 @@ class AuditLog:
         return await waiter
 
     async def _sync(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            seq, written, now, retired = self.chain.seq, self.chain.written, time.time(), self.chain.take_retired()
-            files = [*retired, self.chain.file]
-            error = await asyncio.get_running_loop().run_in_executor(self._thread, _sync_all, files)
-            for file in retired:
-                file.close()
-            if error is None:
-                self._synced, self.synced_at = seq, now
-            else:
-                self.chain.fail(error, new_file=True)
-                self.chain.count_lost(written.minus(self._settled), answered=self._section.fsync != "batch")
-            self._settled = written
-            for waiter in waiting:
+        """Sync for all who wait; what nobody thought of is raised to them."""
+        waiting: list[asyncio.Future[bool]] = []
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                good = await self._sync_once()
+                for waiter in waiting:
+                    if not waiter.done():
+                        waiter.set_result(good)
+        except Exception as error:  # noqa: BLE001
+            for waiter in (*waiting, *self._waiting):
                 if not waiter.done():
-                    waiter.set_result(error is None)
+                    waiter.set_exception(error)
+            self._waiting = []
+
+    async def _sync_once(self) -> bool:
+        seq, written, now, retired = self.chain.seq, self.chain.written, time.time(), self.chain.take_retired()
+        files = [*retired, self.chain.file]
+        error = await asyncio.get_running_loop().run_in_executor(self._thread, _sync_all, files)
+        for file in retired:
+            file.close()
+        if error is None:
+            self._synced, self.synced_at = seq, now
+        else:
+            self.chain.fail(error, new_file=True)
+            self.chain.count_lost(written.minus(self._settled), answered=self._section.fsync != "batch")
+        self._settled = written
+        return error is None
 
 
 def _sync_all(files: list[ChainFile]) -> OSError | None:

@@ -17,14 +17,16 @@ from hsmgate.gateway.audit.heads import Heads, find_head_key
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.vital import Vital
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def audit_log(config: Config, signer: BatchSigner) -> AsyncIterator[AuditLog | None]:
+async def audit_log(config: Config, signer: BatchSigner, vital: Vital) -> AsyncIterator[AuditLog | None]:
     """The log that the config asks for, begun with a signed head and closed with one; None where it asks for none.
 
+    vital: for what goes on while it is written.
     Raises ConfigError where it cannot be written, or its heads cannot be signed.
     """
     section = config.audit
@@ -46,9 +48,9 @@ async def audit_log(config: Config, signer: BatchSigner) -> AsyncIterator[AuditL
             chain.close()
         raise _cannot_sign(error) from None
     audit = AuditLog(chain, section, heads)
-    tasks = [asyncio.create_task(audit.keep())]
+    tasks = [vital.start(audit.keep(), "looking after the audit log")]
     if heads is not None:
-        tasks.append(asyncio.create_task(heads.keep()))
+        tasks.append(vital.start(heads.keep(), "signing the audit log's heads"))
     try:
         yield audit
     finally:
