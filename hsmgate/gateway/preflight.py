@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import ipaddress
+import shlex
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,7 +76,7 @@ def check_socket(path: str) -> None:
 
 
 def exposed_files(config: Config) -> Iterator[str]:
-    """One line for each file with a secret that others may read or change, or that says who may come in and they may.
+    """One line for each file with a secret that others may read or change, or that others should not change and may.
 
     A warning and no more: a volume that Kubernetes mounts may have no other modes. A group may read, as ssl-cert does.
     """
@@ -90,17 +92,30 @@ def exposed_files(config: Config) -> Iterator[str]:
 
 
 def _changeable(config: Config) -> Iterator[str]:
-    """Files that hold no secret: who changes them can let himself in, or have his own code loaded."""
-    files = [("config", config.file.name), ("server.client_ca", config.server.client_ca)]
+    """What holds no secret: who changes it can let himself in, have his own code run, or cut the audit log."""
+    server = config.server
+    files = [("config", config.file.name), ("server.client_ca", server.client_ca)]
+    files.append(("server.tls_certificate", server.tls_certificate))
+    files.append(("audit.folder", config.audit.folder if config.audit is not None else None))
     files += [
         (f"jwt_provider {provider.name}: jwks", provider.jwks.removeprefix("file:"))
         for provider in config.jwt_provider
         if provider.jwks.startswith("file:")
     ]
     files += [(f"token {token.name}: module", token.module) for token in config.token if "/" in token.module]
+    files += [(f"token {token.name}: pin_source", _program(token.pin_source)) for token in config.token]
     for word, file in files:
         if file is not None and (mode := _mode(config.path(file))) is not None and mode & _OTHERS_MAY_WRITE:
             yield f"{word}: {file}: others than its owner may change it (mode {mode:o})"
+
+
+def _program(pin_source: str) -> str | None:
+    """The file of the program that prints the PIN; None where none does, or there is no such program."""
+    scheme, _, line = pin_source.partition(":")
+    if scheme != "command":
+        return None
+    program = shlex.split(line)[0]
+    return program if "/" in program else shutil.which(program)
 
 
 def _mode(file: Path) -> int | None:

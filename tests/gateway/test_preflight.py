@@ -100,20 +100,49 @@ def test_files_of_secrets_that_others_may_read_or_change_are_named(tmp_path: Pat
     assert not [*exposed_files(config)]  # no such files: who reads them will say so
     for name in ("server.pem", "server.key", "pin"):
         (tmp_path / name).touch()
-        (tmp_path / name).chmod(mode if name != "server.pem" else 0o666)
+        (tmp_path / name).chmod(mode if name != "server.pem" else 0o644)
     lines = [*exposed_files(config)]
     assert len(lines) == (2 if said else 0)
     assert all(line.endswith(said or "") for line in lines)
     assert [*exposed_files(config_with(tmp_path, "", "env:PIN"))] == []
 
 
-def test_files_that_say_who_comes_in_and_others_may_change_are_named(tmp_path: Path) -> None:
-    config = config_with(tmp_path, 'tls_certificate = "s.pem"\ntls_key = "s.key"\nclient_ca = "ca.pem"')
-    (tmp_path / "ca.pem").touch()
-    for file in (config.file, tmp_path / "ca.pem"):
-        file.chmod(0o644)
+def test_what_others_should_not_change_and_may_is_named(tmp_path: Path) -> None:
+    server = 'tls_certificate = "s.pem"\ntls_key = "s.key"\nclient_ca = "ca.pem"'
+    config = config_with(tmp_path, server, "command:./pin-of demo")
+    with config.file.open("a") as file:
+        file.write('[audit]\nfolder = "log"\n')
+    config = Config.load(config.file)
+    assert not [*exposed_files(config)]
+    files = {"config": config.file}
+    for word, name in (
+        ("server.client_ca", "ca.pem"),
+        ("server.tls_certificate", "s.pem"),
+        ("token demo: pin_source", "pin-of"),
+        ("audit.folder", "log"),
+    ):
+        files[word] = tmp_path / name
+        if word == "audit.folder":
+            files[word].mkdir()
+        else:
+            files[word].touch()
+        files[word].chmod(0o755)
+    for word, path in files.items():
         assert not [*exposed_files(config)]
-        file.chmod(0o646)
+        path.chmod(0o757)
         (line,) = exposed_files(config)
-        assert line.endswith(f"{file.name}: others than its owner may change it (mode 646)")
-        file.chmod(0o600)
+        assert line.startswith(f"{word}: ")
+        assert line.endswith(f"{path.name}: others than its owner may change it (mode 757)")
+        path.chmod(0o700)
+
+
+def test_the_program_of_a_pin_is_looked_for_where_it_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "tells-the-pin"
+    program.parent.mkdir()
+    program.touch()
+    program.chmod(0o777)
+    config = config_with(tmp_path, "", "command:tells-the-pin --of 'the token'")
+    assert not [*exposed_files(config)]
+    monkeypatch.setenv("PATH", str(program.parent))
+    (line,) = exposed_files(config)
+    assert line == f"token demo: pin_source: {program}: others than its owner may change it (mode 777)"
