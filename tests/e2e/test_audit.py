@@ -4,84 +4,40 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import io
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from hsmgate.errors import AuditError
-from hsmgate.gateway.audit.verify import verify
-from tests.gateway_process import HSMGATE, Gateway, b64, serving
-from tests.small_disk import small_disk
+from tests.e2e.audited import (
+    DIGEST,
+    ITEM,
+    SECRET,
+    audited,
+    call,
+    files,
+    good_signature,
+    head_key,
+    judge,
+    records,
+    records_of,
+    run,
+)
+from tests.gateway_process import HSMGATE, Gateway, b64
 from tests.token_tool import Demo
-
-SECRET = b"attack at dawn, but quietly"
-ITEM = {"key": {"name": "p256"}, "hash_alg": "SHA256", "data": b64(SECRET)}
-DIGEST = hashlib.sha256(SECRET).hexdigest()
-
-
-@contextlib.asynccontextmanager
-async def audited(demo: Demo, folder: Path, *words: str, name: str = "audited") -> AsyncIterator[Gateway]:
-    """A gateway whose log is in that folder. One signer is enough, and sooner there."""
-    config = demo.folder / f"{name}.toml"
-    section = [f"folder = {json.dumps(str(folder))}", *words]
-    config.write_text(
-        "\n".join([demo.config.read_text().replace("signers = 2", "signers = 1"), "[audit]", *section, ""])
-    )
-    async with serving(config, demo.api_key, demo.folder / f"{name}.log") as gateway:
-        yield gateway
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
-
-
-def records(folder: Path, kind: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for file in files(folder) for line in file.read_bytes().splitlines()]
-    return [line for line in lines if line["type"] == kind]
-
-
-def run(*arguments: str | Path) -> tuple[int, str]:
-    done = subprocess.run([*HSMGATE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
-    return done.returncode, done.stdout + done.stderr
-
-
-def judge(these: list[Path], *keys: Path) -> tuple[bool, str]:
-    """What `hsmgate audit verify` says, without the seconds that a process takes."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        good = verify(these, keys)
-    return good, printed.getvalue()
-
-
-def head_key(demo: Demo, label: str) -> tuple[EllipticCurvePublicKey, Path]:
-    key = next(key for name, _, key in demo.public_keys() if name == label)
-    assert isinstance(key, EllipticCurvePublicKey)
-    file = demo.folder / "head.pem"
-    file.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return key, file
 
 
 def inline() -> tuple[bytes, dict[str, Any]]:
     der = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return der, {"inline": {"value": b64(der), "obj_type": "EC"}}
-
-
-async def call(gateway: Gateway, method: str, path: str, body: Any, status: int, **headers: str) -> Any:
-    sent = {"Authorization": f"Basic {gateway.api_key}", "X-Request-Id": "mine"} | headers
-    async with gateway.client.request(method, gateway.url + path, json=body, headers=sent) as response:
-        assert response.status == status, await response.text()
-        return await response.json() if "json" in response.content_type else None
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -260,97 +216,28 @@ async def the_head_key_is_lost(gateway: Gateway, demo: Demo) -> None:
             await asyncio.sleep(0.1)
 
 
-def records_of(these: list[Path]) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for file in these for line in file.read_bytes().splitlines()]
-    return [line for line in lines if line["type"] == "batch"]
-
-
 @pytest.mark.asyncio(loop_scope="session")
-async def test_without_room_nothing_is_signed_until_there_is_some(own_demo: Demo, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
-        async with audited(own_demo, disk.folder) as gateway:
-            await one_goes_away(gateway, disk.folder)
-            disk.leave(8192)
-            texts: set[str | None] = set()
-            for _ in range(6):
-                texts |= {answer.get("error") for answer in await gateway.sign([ITEM] * 20 + [1])}
-            assert (await gateway.sign_one(ITEM))["status"] == 503
-            assert "the audit log could not be written, so the result is withheld; try again" in texts
-            assert "the audit log cannot be written, so nothing is signed; try again" in texts
-            await call(gateway, "POST", "/crypto/v1/keys", {"name": "n", "obj_type": "RSA", "key_size": 2048}, 503)
-            disk.free()
-            async with asyncio.timeout(20):
-                while (await gateway.sign_one(ITEM))["status"] != 200:
-                    await asyncio.sleep(0.05)
-            assert await gateway.stop() == 0
-        good, said = judge(files(disk.folder))
-        assert good, said
-        assert "withheld from the callers: 1 records of 21 items" in said
-
-
-@pytest.mark.asyncio(loop_scope="session")
-async def test_without_a_place_for_a_new_file_the_old_one_takes_more(own_demo: Demo, tmp_path: Path) -> None:
-    folder, away = tmp_path / "audit", tmp_path / "away"
-    async with audited(own_demo, folder, 'rotate_size = "4KiB"', 'fsync = "never"') as gateway:
-        folder.rename(away)
-        for _ in range(20):
-            assert {answer["status"] for answer in await gateway.sign([ITEM] * 10)} == {200}
-            async with gateway.client.get(f"{gateway.url}/readyz") as response:
-                assert response.status == 200
-        assert len(files(away)) == 1
-        away.rename(folder)
-        async with asyncio.timeout(20):
-            while len(files(folder)) == 1:
-                assert (await gateway.sign_one(ITEM))["status"] == 200
-                await asyncio.sleep(0.05)
-        assert await gateway.stop() == 0
-        assert gateway.log.read_text().count("the audit log's next file cannot be made") == 1
-    good, said = judge(files(folder))
-    assert good, said
-    assert not records(folder, "gap")
-
-
-WITHOUT_KEEPER = """
-import asyncio, sys
-from hsmgate.cli import main
-from hsmgate.gateway.audit.log import AuditLog
-
-async def keep(log):
-    await asyncio.sleep(1)
-    raise ValueError("attack at dawn, but quietly")
-
-AuditLog.keep = keep
-sys.exit(main())
-"""
-
-
-def test_a_gateway_that_nobody_keeps_the_log_of_ends(own_demo: Demo, tmp_path: Path) -> None:
-    config = own_demo.folder / "unkept.toml"
-    config.write_text("\n".join([own_demo.config.read_text(), "[audit]", f'folder = "{tmp_path}"', ""]))
-    serve = (sys.executable, "-c", WITHOUT_KEEPER, "serve", "--config", config, "--listen", "127.0.0.1:0")
-    done = subprocess.run(serve, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert "hsmgate serves on" in done.stdout
-    assert " CRITICAL " in done.stderr
-    assert "looking after the audit log has failed, so the gateway ends\n" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("hsmgate: ended by a bug")
-    assert SECRET.decode() not in done.stderr
-    good, said = judge(files(tmp_path))
-    assert good, said
-
-
-async def one_goes_away(gateway: Gateway, folder: Path) -> None:
-    """What was signed for who has gone is on record too."""
-    slow = ITEM | {"key": {"name": "rsa4096"}}
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(gateway.sign([slow] * 300), 0.4)
-    async with asyncio.timeout(20):
-        while not records(folder, "batch"):
-            await asyncio.sleep(0.05)
+async def test_who_comes_by_a_unix_socket_has_no_address(own_demo: Demo, tmp_path: Path) -> None:
+    folder, path = tmp_path / "audit", tmp_path / "gate.sock"
+    config = own_demo.folder / "unix.toml"
+    config.write_text("\n".join([own_demo.config.read_text(), "[audit]", f'folder = "{folder}"', ""]))
+    process = await asyncio.create_subprocess_exec(
+        *(*HSMGATE, "serve", "--config", str(config), "--listen", f"unix:{path}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    headers = {"Authorization": f"Basic {own_demo.api_key}", "X-Forwarded-For": "192.0.2.1"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as client,
+        client.post("http://gate/crypto/v1/sign", json=ITEM, headers=headers) as response,
+    ):
+        good_signature(own_demo, (await response.json())["signature"])
+    process.terminate()
+    assert await process.wait() == 0
     (batch,) = records(folder, "batch")
-    statuses = [entry["status"] for entry in batch["items"]]
-    assert len(statuses) == 300
-    assert {499} <= set(statuses) <= {200, 499}
+    assert batch["address"] == "unix"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,8 @@
 """Several gateway processes on one address."""
 
 import asyncio
-import contextlib
 import os
 import signal
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -14,45 +10,11 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.activation import Manager, listening, ready_line, start_on
+from tests.e2e.with_workers import with_workers
 from tests.keepalive_load import load
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@dataclass
-class Running:
-    """A gateway with two workers, on an address that the test holds."""
-
-    process: Process
-    url: str
-    manager: Manager
-    log: Path
-
-    def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
-
-
-@contextlib.asynccontextmanager
-async def with_workers(demo: Demo, folder: Path) -> AsyncIterator[Running]:
-    config = demo.folder / "workers.toml"
-    config.write_text(demo.config.read_text().replace("[server]\n", "[server]\nworkers = 2\n"))
-    manager = Manager(folder / "notify")
-    # What the arbiter is killed over stays there.
-    environment = manager.environment | {"TMPDIR": str(folder)}
-    with listening() as held:
-        process = await start_on((held,), config, folder / "serve.log", environment)
-        url = f"http://127.0.0.1:{held.getsockname()[1]}"
-        try:
-            assert await ready_line(process) == f"hsmgate serves on {url}", (folder / "serve.log").read_text()
-            await manager.hears("READY=1")
-            yield Running(process, url, manager, folder / "serve.log")
-        finally:
-            manager.close()
-            if process.returncode is None:
-                process.terminate()
-                await asyncio.wait_for(process.wait(), 40)
 
 
 async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: Demo, tmp_path: Path) -> None:
