@@ -6,10 +6,12 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 import hsmgate
@@ -92,6 +94,38 @@ def test_the_wheel_installs_and_runs(built: Built, demo: Demo, tmp_path: Path) -
     shutil.copy(demo.folder / "pin", tmp_path / "demo" / "pin")
     assert "a demo is ready" in run("init", "demo")
     assert "was seen to do" in run("check", "--config", "demo/hsmgate.toml")
+
+
+def test_a_gateway_keeps_to_its_version_when_the_link_leads_to_another(
+    built: Built, demo: Demo, tmp_path: Path
+) -> None:
+    _install(built.wheel, tmp_path / "1")
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    hsmgate_command = str(current / "bin" / "hsmgate")
+    command = [hsmgate_command, "serve", "--config", str(demo.config), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("hsmgate serves on")
+        current.unlink()
+        current.symlink_to("2")  # nothing could be started from there
+        signers = psutil.Process(process.pid).children()
+        for signer in signers:
+            signer.kill()
+        python = _python_of_another(process.pid, signers)
+        process.terminate()
+    assert python.is_relative_to(tmp_path / "1")
+
+
+def _python_of_another(gateway: int, signers: list[psutil.Process]) -> Path:
+    """What a signer runs on that is none of these; waits for one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for child in psutil.Process(gateway).children():
+            if child not in signers and "hsmgate.signer" in (words := child.cmdline()):
+                return Path(words[0])
+        time.sleep(0.05)
+    raise AssertionError("no signer was started")
 
 
 def _install(wheel: Path, folder: Path) -> Path:
