@@ -49,7 +49,8 @@ def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
 
 
 def test_the_chart_has_the_version_of_what_it_runs() -> None:
-    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == hsmgate.__version__
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (hsmgate.__version__, hsmgate.__version__)
 
 
 def test_templates_and_schema_know_the_values_that_there_are() -> None:
@@ -132,6 +133,22 @@ def test_a_pod_has_the_time_that_draining_takes(name: str) -> None:
     drain = case(name).get("drainSeconds", 30)
     asleep = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] > asleep + drain
+
+
+@pytest.mark.chart
+@pytest.mark.parametrize(("name", "seconds"), [("small", 180), ("full", 302)])
+def test_a_pod_has_the_time_that_starting_takes(name: str, seconds: int) -> None:
+    (container,) = of_kind(rendered(name), "Deployment")["spec"]["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == seconds
+
+
+@pytest.mark.chart
+def test_the_job_is_called_as_the_alerts_have_it() -> None:
+    manifests = rendered("full")
+    label = of_kind(manifests, "ServiceMonitor")["spec"]["jobLabel"]
+    job = of_kind(manifests, "Service")["metadata"]["labels"][label]
+    assert f'job="{job}"' in (ROOT / "ops" / "alerts.yml").read_text()
 
 
 @pytest.mark.chart
