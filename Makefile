@@ -23,7 +23,8 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev prometheus systemd chromium chromium-driver zsh fish
+	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev systemd chromium chromium-driver zsh fish
+	@softhsm/promtool.sh $(BIN)/promtool
 	$(BIN)/pytest -n 2 --dist loadfile $(T) $(ARGS)
 
 .PHONY: conformance
