@@ -2,7 +2,7 @@
 
 Callers sign through it on keep-alive connections while a gateway is killed, comes back, and both are upgraded in turn.
 Prints how many calls there were in each phase and what became of them. Exit code 0 only if none failed but those in
-flight on the gateway that was killed, and these were signed when their callers tried again.
+flight on the gateway that was killed, and these were signed when their callers tried again, and if logs agree on ids.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import aiohttp
 
 from tests.activation import ready_line
 from tests.gateway_process import HSMGATE
@@ -85,6 +87,7 @@ async def main() -> int:
             await asyncio.gather(*(box.start() for box in boxes))
             async with _haproxy(boxes, folder) as url, load(url, demo.api_key, CALLERS, SLOW_CALLERS) as tally:
                 killed = await _phases(boxes, folder, Phases(tally))
+                await _ids_are_one(url, folder)
         finally:
             await asyncio.gather(*(box.end(signal.SIGTERM) for box in boxes if box.process is not None))
     failed = tally.failed.total()
@@ -111,6 +114,26 @@ async def _phases(boxes: list[Box], folder: Path, phases: Phases) -> int:
         await phases.end(f"{name}: SIGTERM, and its successor")
     assert phases.tally.failed.total() == failed, "calls failed in an upgrade"
     return CALLERS + SLOW_CALLERS
+
+
+async def _ids_are_one(url: str, folder: Path) -> None:
+    """A call's id is the caller's own where it is fit for a log, and the same in HAProxy's log and in a gateway's."""
+    async with aiohttp.ClientSession() as client:
+        for sent in ("of-the-caller", "unfit for a log", None):
+            headers = {} if sent is None else {"X-Request-Id": sent}
+            async with client.get(f"{url}/sys/v1/version", headers=headers) as response:
+                answered = response.headers["X-Request-Id"]
+            assert (answered == sent) is (sent == "of-the-caller")
+            await _logged(answered, folder)
+
+
+async def _logged(request_id: str, folder: Path) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            proxy, *gateways = ((folder / f"{name}.log").read_text() for name in ("haproxy", "one", "two"))
+            if f"{{{request_id}}}" in proxy and any(f"request {request_id}\n" in log for log in gateways):
+                return
+            await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
