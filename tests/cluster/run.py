@@ -85,7 +85,7 @@ async def main() -> int:
         ]
         try:
             await asyncio.gather(*(box.start() for box in boxes))
-            async with _haproxy(boxes, folder) as url, load(url, demo.api_key, CALLERS, SLOW_CALLERS) as tally:
+            async with _haproxy(boxes, folder) as url, load(url, demo, CALLERS, SLOW_CALLERS) as tally:
                 killed = await _phases(boxes, folder, Phases(tally))
                 await _ids_are_one(url, folder)
         finally:

@@ -67,7 +67,7 @@ async def test_an_upgrade_under_load_fails_no_call(demo: Demo, tmp_path: Path) -
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         old = await start_on((held,), demo.config, tmp_path / "old.log")
         await ready_line(old)
-        async with load(url, demo.api_key) as tally:
+        async with load(url, demo) as tally:
             await tally.reach(200)
             new = await start_on((held,), workers, tmp_path / "new.log")
             await ready_line(new)

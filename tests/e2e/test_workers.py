@@ -21,7 +21,7 @@ async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: 
     async with with_workers(demo, tmp_path) as running:
         one, other = running.workers()
         assert [len(worker.children()) for worker in (one, other)] == [1, 1]  # the two signers, shared out
-        async with load(running.url, demo.api_key) as tally:
+        async with load(running.url, demo) as tally:
             await tally.reach(100)
             one.send_signal(signal.SIGKILL)
             await tally.reach(100)
