@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz.http import BATCH_PATHS, FINE, answers, request, seeds, with_length
-from tests.fuzz.test_fuzz import spoiled
+from tests.fuzz.spoiling import spoiled
 from tests.fuzz.tokens import API_KEY
 from tests.gateway_process import Gateway
 
