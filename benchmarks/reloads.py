@@ -246,9 +246,9 @@ def page(done: Outcome) -> str:
     asked = done.signals + done.files
     errors = ", ".join(f"{status}: {count:,}" for status, count in done.items.items() if status != "200") or "none"
     lines = [
-        f"{asked:,} requests to reload in {done.seconds:.0f} s, {done.signals:,} by SIGHUP and {done.files} by writing "
-        f"the file and no more; a token came or went {done.tokens} times. The log has {done.loads:,} loads that were "
-        f"taken over, for {done.taken_up:,} requests, and {done.refused} that were not; {done.merged} SIGHUPs "
+        f"{asked:,} requests to reload in {done.seconds:.0f} s became {done.loads:,} loads. {done.signals:,} came by "
+        f"SIGHUP and {done.files} by writing the file and no more; a token came or went {done.tokens} times. The log "
+        f"has the loads as taken over for {done.taken_up:,} requests, and {done.refused} as not; {done.merged} SIGHUPs "
         "came while the one before was still pending in the kernel, which makes one of them.",
         f"{done.items.total():,} items were sent meanwhile in batches of {ITEMS} by {CALLERS} callers, {done.failed} "
         f"of them failed. Errors: {errors}.",
