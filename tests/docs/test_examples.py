@@ -19,7 +19,7 @@ from tests.docs.blocks import PAGES, ROOT, blocks
 
 _SECTION = re.compile(r"\[\[?[a-z_]+\]\]?\s*(#.*)?\n")
 _ANY_TOKEN = '[[token]]\nname = "any"\nmodule = "any"\nuri = "pkcs11:token=any"\npin_source = "file:any"\n'
-_WRAPPER = re.compile(r"^(runuser -u \w+ -- |sudo |exec )+")
+_WRAPPER = re.compile(r"^(runuser -u \w+ -- |systemd-run( --\S+)+\s+|sudo |exec )+")
 _OURS = re.compile(r"(\S*/)?(hsmgate|make)\s")
 
 
