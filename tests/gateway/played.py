@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable, Iterable
 
 from hsmgate.domain.capabilities import Capabilities, wrapping
@@ -9,6 +10,7 @@ from hsmgate.domain.model import SignParams
 from hsmgate.errors import DeadlinePassed
 from hsmgate.gateway.batch import Batch, Result, Run, Work
 from hsmgate.gateway.pool import TokenPool
+from hsmgate.gateway.queue import SHORTEST_MESSAGE_SECONDS
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
 from hsmgate.ipc.frames import frame
@@ -123,6 +125,7 @@ def occupied(sessions: int = 1, key: bytes = SLOW) -> tuple[TokenPool, FakeProce
     """A pool whose only signer has all the messages that it takes in the lane of such a key: what comes now waits."""
     pool, process, signer = with_signer(sessions)
     for _ in range(2):
-        pool.submit(Caller(b"before", key=key).runs)
+        # As many as are worth a message.
+        pool.submit(Caller(*[b"before"] * math.ceil(SHORTEST_MESSAGE_SECONDS / SECONDS[key]), key=key).runs)
     assert (len(process.unanswered), pool.waiting) == (2, 0)
     return pool, process, signer
