@@ -1,6 +1,7 @@
 """`hsmgate init`, `serve` and `check`."""
 
 import argparse
+import signal
 from pathlib import Path
 
 from hsmgate.cli.parts import Commands, add_config, run, say, say_json
@@ -39,6 +40,8 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves: it looks at the config then in any case
+
     from hsmgate.config import Config, check_listen
     from hsmgate.gateway import logs
     from hsmgate.gateway.server import serve

@@ -69,6 +69,10 @@ class Token(Section):
     """`true`: it takes no new work. What it has is done, its signers stay, its keys are listed; what only it could do
     is a 503 of its item. For maintenance, while the gateway serves"""
 
+    required: bool = True
+    """`false`: the gateway is ready without it, as long as another token signs. One that is required, and does not
+    sign, has `/readyz` say 503, unless it is drained or other tokens have all of its keys"""
+
     env: dict[Variable, str] = {}
     """environment of the signers, beside `PATH`, `HOME` and the locale. Their working directory is the config's
     folder"""

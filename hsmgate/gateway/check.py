@@ -17,7 +17,7 @@ from hsmgate.ipc.messages import Opened
 
 
 async def check(loaded: config.Config) -> Report:
-    """Each token's slots, keys, capabilities and problems, and whether `serve` could start with this config."""
+    """Each token's slots, keys, capabilities and problems, and whether `serve` would be ready with this config."""
     report = Report()
     keyring = Keyring()
     take_variables(token.pin_source for token in loaded.token)
@@ -27,10 +27,11 @@ async def check(loaded: config.Config) -> Report:
             opened = await _open(token, loaded.folder)
         except SignerStartError as error:
             report.tokens.append(TokenReport(token.name, str(error)))
-            report.good = False
+            report.good = report.good and not token.required
             continue
         report.tokens.append(TokenReport(token.name, opened))
         keyring.update(TokenPool(token.name, token.sessions, lambda pool, keys: None), opened.keys)
+    report.good = report.good and any(isinstance(token.opened, Opened) for token in report.tokens)
     report.problems += keyring.problems()
     try:
         check_audit(loaded, keyring)

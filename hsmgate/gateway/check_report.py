@@ -22,7 +22,7 @@ class TokenReport:
 class Report:
     """What was found.
 
-    good: whether `serve` could start.
+    good: whether `serve` could start, and have all tokens that are required.
     warnings: files that others may read or change. listening: why it could not listen. problems: the rest.
     """
 

@@ -48,6 +48,7 @@ class TokenPool:
 
     fault: why the token gets no new signer until an operator has put it right, None as long as it does.
     draining: whether it takes no new work.
+    required: whether the gateway is not fit for traffic without it. wanted: how many signers it is to have.
     abilities: what can be asked of it.
     orders: what is asked of it besides signing.
     figures: what is counted of it.
@@ -58,6 +59,8 @@ class TokenPool:
         self.signers: list[Signer] = []
         self.fault: str | None = None
         self.draining = False
+        self.required = True
+        self.wanted = 0
         self.abilities = Abilities()
         self.figures = TokenFigures()
         self._sessions = sessions

@@ -1,7 +1,7 @@
 """Whether the gateway is fit for traffic: the tokens have signed lately, and what they sign can be recorded."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import Connections
@@ -29,7 +29,8 @@ class Readiness:
     def problems(self) -> list[str]:
         """Why it is not ready, a line for each reason; none where it is.
 
-        A token that does not sign is no reason where all of its keys are on others that do.
+        A token that does not sign is no reason where another does and it is not required, or it is drained, or all of
+        its keys are on others that do.
         """
         return [*self._problems()]
 
@@ -49,12 +50,19 @@ class Readiness:
             yield "the gateway is draining"
         if self._audit is not None and self._audit.refuses:
             yield "the audit log cannot be written, so nothing is signed"
-        if self._signer.pools and all(pool.draining for pool in self._signer.pools):
+        serving = [pool for pool in self._signer.pools if not pool.draining]
+        if self._signer.pools and not serving:
             yield "all tokens are drained"
-        reasons = {pool: reason for pool in self._signer.pools if (reason := unproven(pool)) is not None}
-        if reasons:
-            spared = self._spared_of(frozenset(reasons))
-            yield from (f"token {pool.name}: {reason}" for pool, reason in reasons.items() if pool not in spared)
+        reasons = {pool: reason for pool in serving if (reason := unproven(pool)) is not None}
+        for pool in self._missed(reasons.keys(), serving):
+            yield f"token {pool.name}: {reasons[pool]}"
+
+    def _missed(self, failing: Set[TokenPool], serving: Sequence[TokenPool]) -> Sequence[TokenPool]:
+        """Of the tokens that should sign and do not, those without which the gateway is not ready."""
+        if len(failing) == len(serving):
+            return serving
+        spared = self._spared_of(frozenset(failing).union({*self._signer.pools} - {*serving})) if failing else ()
+        return [pool for pool in failing if pool.required and pool not in spared]
 
     def _spared_of(self, failing: frozenset[TokenPool]) -> frozenset[TokenPool]:
         """Those of the failing tokens that nobody misses. To find out takes a look at every key."""

@@ -7,9 +7,9 @@ import importlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import hsmgate
 from hsmgate.config import Config
@@ -29,8 +29,15 @@ COLLECT_AFTER_OBJECTS = 20_000
 """New objects that hold others, after which the garbage collector looks through the new ones."""
 
 
+STARTING_SECONDS = 1.0
+"""How often it is said that tokens are being opened."""
+
+
 class Overseer(Protocol):
     """Who wants to know how this process is."""
+
+    def starting(self) -> None:
+        """It is not ready yet, but at it."""
 
     def ready(self, address: str) -> None:
         """It can sign, on that address."""
@@ -92,7 +99,8 @@ async def serve_on(
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "hsmgate.gateway.listener"))
     async with (
         logs.written_in_a_thread(),
-        _tokens(config, common) as tokens,
+        _meanwhile(asyncio.create_task(overseer.reassure())),
+        _tokens(config, common, overseer) as tokens,
         audit_log(config, tokens.signer, vital) as audit,
     ):
         await loading
@@ -101,25 +109,20 @@ async def serve_on(
         listener = Listener(config, tokens.signer, audit)
         parties = [*listener.parties, _LOG, _warnings(config), *([tls.party] if tls else [])]
         reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
-        watches: list[asyncio.Task[None]] = []
         try:
             address = await listener.open(listen, inherited, tls, vital, common.counts)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, _reload, reloader, overseer)
-            watches.append(vital.start(reloader.watch(), "looking after the config"))
-            watches.append(asyncio.create_task(overseer.reassure()))
-            log.info("hsmgate %s serves on %s", hsmgate.__version__, address)
-            overseer.ready(address)
-            _spare_the_collector()
-            await stop.wait()
-            overseer.stopping()
-            await listener.drain()
+            async with _meanwhile(vital.start(reloader.watch(), "looking after the config")):
+                log.info("hsmgate %s serves on %s", hsmgate.__version__, address)
+                overseer.ready(address)
+                _spare_the_collector()
+                await stop.wait()
+                overseer.stopping()
+                await listener.drain()
         finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
             await listener.close()
         vital.check()
 
@@ -140,11 +143,28 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tokens(config: Config, common: Common) -> AsyncIterator[Tokens]:
-    """All tokens opened, and their signers ended at the end."""
+async def _meanwhile(task: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Have that done until it is left."""
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _say_starting(overseer: Overseer) -> None:
+    while True:
+        overseer.starting()
+        await asyncio.sleep(STARTING_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _tokens(config: Config, common: Common, overseer: Overseer) -> AsyncIterator[Tokens]:
+    """The tokens opened, those that can be, and their signers ended at the end."""
     tokens = Tokens(config, common)
     try:
-        await tokens.start()
+        async with _meanwhile(asyncio.create_task(_say_starting(overseer))):
+            await tokens.start()
         yield tokens
     finally:
         await tokens.stop()

@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 _FIRST_DESCRIPTOR = 3
 _SEND_SECONDS = 1.0
 
+START_SECONDS = 60
+"""How long the start may go on after the last word of it."""
+
+EXTEND_SECONDS = 15.0
+
 
 def take_sockets() -> list[socket.socket]:
     """The sockets that this process was started with. Raises ConfigError where one is none to serve on."""
@@ -56,6 +61,7 @@ class ServiceManager:
     def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
         self._address = address
         self._watchdog_seconds = watchdog_seconds
+        self._extended = -EXTEND_SECONDS
 
     @classmethod
     def take(cls) -> Self:
@@ -70,6 +76,13 @@ class ServiceManager:
         """It can sign. Who started it by hand reads it in a line."""
         print(f"hsmgate serves on {address}", flush=True)
         self._tell("READY=1")
+
+    def starting(self) -> None:
+        """It is not ready yet, but at it: tokens may take long to open. To be said again and again."""
+        now = time.monotonic()
+        if now - self._extended >= EXTEND_SECONDS:
+            self._extended = now
+            self._tell(f"EXTEND_TIMEOUT_USEC={START_SECONDS * 1_000_000}")
 
     def reloaded(self) -> None:
         """It has loaded its config again, or refused it."""

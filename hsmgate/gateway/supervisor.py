@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 FIRST_START_TRIES = 3
 """SoftHSM fails a few starts in a hundred when processes start at once, and succeeds the next time."""
 
+TURN_SECONDS = 5.0
+"""How long the start of one token may keep another waiting. Where it takes longer it hangs, and is in nobody's way."""
+
 KEYS_SECONDS = 2.0
 """How often the keys are read, so that what others do to the token is noticed."""
 
@@ -107,6 +110,7 @@ class Supervisor:
         self.token = token
         self.pool = TokenPool(token.name, token.sessions, self._keys_came(on_keys))
         self.pool.abilities.capabilities = capabilities
+        self.pool.wanted = token.signers
         self._folder = folder
         self._pin_file = PinFile(pins)
         self._backoff = Backoff()
@@ -123,11 +127,35 @@ class Supervisor:
         Raises PinRefused, TokenMisconfigured or SignerStartError.
         """
         able = self.pool.abilities.capabilities
-        self._join(await start_patiently(self.token, self._folder, self._pin_file, able))
-        self.start_later()
+        self._join(await start_patiently(self.token, self._folder, self._pin_file, able, self._note_failed_try))
+        self._start_rest()
 
-    def start_later(self) -> None:
-        """Bring the signers up without waiting for the first."""
+    def _note_failed_try(self, error: SignerStartError) -> None:
+        self.pool.figures.failed_starts[StartFault.OTHER] += 1
+        name = self.token.name
+        log.warning("token %s: a signer did not start: %s; it is tried again", name, error, extra=fields(token=name))
+
+    def begin(self, before: "asyncio.Task[None] | None", *, alone: bool) -> "asyncio.Task[None]":
+        """Start as `start` does, after another that is not to be started at the same time.
+
+        alone: there is no other token to serve meanwhile. Else a token that cannot be had is tried again and again.
+        """
+        return self._do(self._begin(before, alone=alone))
+
+    async def _begin(self, before: "asyncio.Task[None] | None", *, alone: bool) -> None:
+        if before is not None:
+            await asyncio.wait((before,), timeout=TURN_SECONDS)
+        try:
+            await self.start()
+        except (SignerStartError, OSError) as error:
+            if not alone:
+                name = self.token.name
+                log.error("token %s is down: %s", name, error, extra=fields(token=name))
+                self._start_rest()
+            raise
+
+    def _start_rest(self) -> None:
+        """Bring up the signers that are missing, and watch those that are there."""
         self._short.set()
         if not self.pool.signers:
             self._down_since = time.monotonic()
@@ -283,10 +311,11 @@ class Supervisor:
 
         return came
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _reason(signer: Signer, orphans: int) -> End:
@@ -302,10 +331,15 @@ def _reason(signer: Signer, orphans: int) -> End:
 
 
 async def start_patiently(
-    token: config.Token, folder: Path, pin_file: PinFile, able: Capabilities | None = None
+    token: config.Token,
+    folder: Path,
+    pin_file: PinFile,
+    able: Capabilities | None = None,
+    on_failed: Callable[[SignerStartError], None] = lambda error: None,
 ) -> SignerProcess:
     """A token's first signer, tried again where that may help. able: what the token can do, if that is known.
 
+    on_failed: gets what was wrong with a try that is not the last.
     Raises PinRefused, TokenMisconfigured or, after FIRST_START_TRIES, SignerStartError.
     """
     backoff = Backoff()
@@ -316,8 +350,9 @@ async def start_patiently(
             return await SignerProcess.start(token, folder, pin, pin_file, able)
         except (PinRefused, TokenMisconfigured):
             raise
-        except SignerStartError:
+        except SignerStartError as error:
             if tries == FIRST_START_TRIES:
                 raise
+            on_failed(error)
         tries += 1
         await asyncio.sleep(backoff.next_seconds())

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
-from hsmgate.errors import ConfigError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.errors import AuditError, ConfigError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.gateway.audit.heads import find_head_key
 from hsmgate.gateway.current import Current
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.logs import fields
@@ -18,11 +19,14 @@ from hsmgate.gateway.pin_file import Pins
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.reload import Takeover
 from hsmgate.gateway.signing import BatchSigner
-from hsmgate.gateway.supervisor import Supervisor
+from hsmgate.gateway.supervisor import LOOK_SECONDS, Supervisor
 from hsmgate.gateway.workers.counts import Counts
 from hsmgate.ipc.messages import Keys
 
 log = logging.getLogger(__name__)
+
+OTHERS_SECONDS = 10.0
+"""How long a gateway that could serve, since one token is there, waits at the start for those that are being opened."""
 
 STRENGTH_SECONDS = 5.0
 """How long a token that has its first signer may take for the others, before it takes the place of another."""
@@ -66,30 +70,43 @@ class Tokens:
         self._leaving: set[asyncio.Task[None]] = set()
         self._serving = [self._supervisor(token) for token in loaded.token]
         self._pools += [supervisor.pool for supervisor in self._serving]
+        self._head_key = loaded.audit.head_key if loaded.audit is not None else None
         for token, pool in zip(loaded.token, self._pools, strict=True):
-            pool.draining = token.drain
+            pool.draining, pool.required = token.drain, token.required
         self.signer = BatchSigner(self._keyring, self._pools, Current(loaded.server), common.counts)
 
     async def start(self) -> None:
-        """Start the signers of every token. One that cannot be had is waited for, unless there is no other.
+        """Open the tokens, and return when there is enough to serve with: what is missing then goes on being tried.
 
-        Raises PinRefused, TokenMisconfigured or SignerStartError.
+        Those of one store are opened one after the other: SoftHSM does not like several processes that start at once.
+        Raises PinRefused, TokenMisconfigured or SignerStartError where no token can be opened.
         """
-        away: list[tuple[Supervisor, SignerStartError]] = []
+        alone = len(self._serving) == 1
+        of_store: dict[tuple[str, frozenset[tuple[str, str]]], asyncio.Task[None]] = {}
+        openings: dict[str, asyncio.Task[None]] = {}
         for supervisor in self._serving:
+            store = supervisor.token.module, frozenset(supervisor.token.env.items())
+            of_store[store] = supervisor.begin(of_store.get(store), alone=alone)
+            openings[supervisor.token.name] = of_store[store]
+        pending = {*openings.values()}
+        while pending and not self._enough():
+            _, pending = await asyncio.wait(pending, timeout=LOOK_SECONDS)
+        if pending:
+            await asyncio.wait(pending, timeout=OTHERS_SECONDS)
+        reasons = {name: reason for name, one in openings.items() if one.done() and (reason := one.exception())}
+        if len(reasons) == len(openings) and not any(pool.signers for pool in self._pools):
+            raise _gravest(reasons)
+        for name in (name for name, opening in openings.items() if not opening.done()):
+            log.warning("token %s is still being opened; it is not waited for", name, extra=fields(token=name))
+
+    def _enough(self) -> bool:
+        """Whether a token is there, and the one that the audit log wants."""
+        if self._head_key is not None:
             try:
-                await supervisor.start()
-            except (PinRefused, TokenMisconfigured) as error:
-                raise type(error)(f"token {supervisor.token.name}: {error}") from error
-            except SignerStartError as error:
-                away.append((supervisor, error))
-        for supervisor, reason in away:
-            if len(away) == len(self._serving):
-                raise SignerStartError(f"token {supervisor.token.name}: {reason}") from reason
-            name = supervisor.token.name
-            text = "token %s is down: %s; it is tried again while the others serve"
-            log.error(text, name, reason, extra=fields(token=name))
-            supervisor.start_later()
+                find_head_key(self._keyring, self._head_key)
+            except AuditError:
+                return False
+        return any(pool.signers for pool in self._pools)
 
     async def stop(self) -> None:
         """End all signers."""
@@ -134,12 +151,13 @@ class Tokens:
         kids = {key.kid for supervisor in next_ones for key in supervisor.keys}
         if not kids.issuperset(self.signer.reserved):
             raise ConfigError(["audit.head_key: no token would have it any more"])
-        drained = [token.drain for token in loaded.token]
-        if self._serving == next_ones and [pool.draining for pool in self._pools] == drained:
+        if self._serving == next_ones and [(pool.draining, pool.required) for pool in self._pools] == [
+            (token.drain, token.required) for token in loaded.token
+        ]:
             return lambda: None
-        return lambda: self._take(next_ones, drained)
+        return lambda: self._take(next_ones, loaded.token)
 
-    def _take(self, next_ones: Sequence[Supervisor], drained: Sequence[bool]) -> None:
+    def _take(self, next_ones: Sequence[Supervisor], tokens: Sequence[config.Token]) -> None:
         gone = [supervisor for supervisor in self._serving if supervisor not in next_ones]
         figures = {supervisor.pool.name: supervisor.pool.figures for supervisor in self._serving}
         for supervisor in next_ones:
@@ -147,10 +165,10 @@ class Tokens:
         self._serving, self._coming = [*next_ones], []
         self._pools[:] = [supervisor.pool for supervisor in next_ones]
         self._keyring.serve({supervisor.pool: supervisor.keys for supervisor in next_ones})
-        for pool, drain in zip(self._pools, drained, strict=True):
-            if drain and not pool.draining:
+        for pool, token in zip(self._pools, tokens, strict=True):
+            if token.drain and not pool.draining:
                 pool.drain()
-            pool.draining = drain
+            pool.draining, pool.required = token.drain, token.required
         for supervisor in gone:
             supervisor.pool.drain()
             self._leave(self._retire(supervisor))
@@ -207,13 +225,23 @@ def _find(token: config.Token, supervisors: Sequence[Supervisor]) -> Supervisor 
 
 
 def _same(one: config.Token, other: config.Token) -> bool:
-    return one.model_copy(update={"drain": other.drain}) == other
+    return one.model_copy(update={"drain": other.drain, "required": other.required}) == other
+
+
+def _gravest(reasons: Mapping[str, BaseException]) -> SignerStartError:
+    """Why no token could be opened: of what is wrong with each, the kind that most wants an operator."""
+    text = "; ".join(f"token {name}: {_words(reason)}" for name, reason in reasons.items())
+    for kind in (PinRefused, TokenMisconfigured):
+        if any(isinstance(reason, kind) for reason in reasons.values()):
+            return kind(text)
+    return SignerStartError(text)
 
 
 def _problem(coming: _Coming) -> str | None:
     """Why the token could not be opened, None where it could."""
     error = coming.opening.exception()
-    if error is None:
-        return None
-    reason = str(error) if isinstance(error, SignerStartError | OSError) else type(error).__name__
-    return f"token {coming.supervisor.token.name}: {reason}"
+    return None if error is None else f"token {coming.supervisor.token.name}: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, SignerStartError | OSError) else type(error).__name__

@@ -76,6 +76,29 @@ async def test_one_that_was_never_opened_or_has_no_keys_is_needed() -> None:
     assert there.problems == ["token second: it has no signer"]
 
 
+async def test_one_that_is_not_required_is_not_missed_while_another_signs() -> None:
+    there = Gateway({1}, {2})
+    there.second.required = False
+    there.up(there.first)
+    assert there.problems == []
+    there.first.leave(there.first.signers[0])
+    assert there.problems == ["token first: it has no signer", "token second: it has no signer"]
+    there.up(there.second)
+    assert there.problems == ["token first: it has no signer"]
+
+
+async def test_a_drained_one_is_not_missed_and_stands_in_for_nobody() -> None:
+    there = Gateway({1}, {1})
+    there.second.draining = True
+    there.up(there.first)
+    assert there.problems == []
+    there.first.leave(there.first.signers[0])
+    there.up(there.second)
+    assert there.problems == ["token first: it has no signer"]
+    there.first.draining = True
+    assert there.problems == ["all tokens are drained"]
+
+
 async def test_two_that_fail_do_not_stand_in_for_each_other() -> None:
     there = Gateway({1}, {1})
     assert len(there.problems) == 2

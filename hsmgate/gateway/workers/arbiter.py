@@ -85,6 +85,8 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         select.select([self._woken, self._plan.reports.reading], [], [], min(timeout, reassure or timeout))
         if reassure is not None:
             self._manager.live()
+        if not self._complete:
+            self._manager.starting()
         if select.select([self._woken], [], [], 0)[0]:
             os.read(self._woken, 4096)
         for report in self._plan.reports.receive():

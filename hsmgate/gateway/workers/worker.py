@@ -66,6 +66,9 @@ class GatewayWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             log.critical("not caught\n%s", tracebacks.describe(error))
             plan.reports.send(What.FAILED, 1)
 
+    def starting(self) -> None:
+        """The arbiter says so for all."""
+
     def ready(self, address: str) -> None:
         """It can sign."""
         self.plan.reports.send(What.READY)
