@@ -25,11 +25,17 @@ class Config(words.Section):
     audit: Audit | None = None
 
     _file: Path = PrivateAttr(default=Path())
+    _text: str = PrivateAttr(default="")
 
     @property
     def file(self) -> Path:
         """Where it was read from, absolute."""
         return self._file
+
+    @property
+    def text(self) -> str:
+        """What it was made of."""
+        return self._text
 
     @property
     def folder(self) -> Path:
@@ -62,11 +68,18 @@ class Config(words.Section):
     def load(cls, file: Path) -> Self:
         """Read the file. Raises ConfigError with all its problems."""
         try:
-            raw = tomllib.loads(file.read_text("utf-8"))
+            text = file.read_text("utf-8")
         except OSError as error:
             raise ConfigError([f"{file}: {error.strerror}"]) from None
         except UnicodeDecodeError:
             raise ConfigError([f"{file}: not UTF-8"]) from None
+        return cls.parse(text, file)
+
+    @classmethod
+    def parse(cls, text: str, file: Path) -> Self:
+        """The file's text. Raises ConfigError with all its problems."""
+        try:
+            raw = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigError([f"{file}: {shown(str(error))}"]) from None
         except (ValueError, RecursionError):
@@ -85,7 +98,7 @@ class Config(words.Section):
         ]
         apps = [app.model_copy(update={"jwt_provider": _provider_of(app, config.jwt_provider)}) for app in config.app]
         config = config.model_copy(update={"token": tokens, "app": apps})
-        config._file = file.absolute()
+        config._file, config._text = file.absolute(), text
         return config
 
 

@@ -9,13 +9,12 @@ import asyncio
 import os
 import platform
 import time
-from pathlib import Path
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
 
 import hsmgate
-from hsmgate.errors import ConfigError
+from hsmgate.gateway import shared_metrics
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.figures import BOUNDS_SECONDS, Durations, End, StartFault, Tally
@@ -24,8 +23,6 @@ from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.signing import BatchSigner
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4
-
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 SAMPLE_SECONDS = 1.0
 
@@ -49,7 +46,7 @@ class Metrics:
     """Everything that is exported. docs/monitoring.md has names and labels; a test holds it to this."""
 
     def __init__(self, signer: BatchSigner, calls: Calls, readiness: Readiness, audit: AuditLog | None) -> None:
-        _check_folder()
+        shared_metrics.check_folder()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._signer = signer
         self._calls = calls
@@ -74,8 +71,7 @@ class Metrics:
 
     def close(self) -> None:
         """Nobody counts here any more: what this process is no longer is no part of the sum of all."""
-        if _FOLDER in os.environ:
-            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+        shared_metrics.leave()
 
     def sample(self) -> None:
         """Take the figures over."""
@@ -95,25 +91,10 @@ class Metrics:
         now = time.monotonic()
         if not text or now - written > SHORTEST_SECONDS:
             self.sample()
-            text = exposition.generate_latest(_registry_of_all() or self._registry)
+            of_all = shared_metrics.of_all(pool.name for pool in self._signer.pools)
+            text = exposition.generate_latest(of_all or self._registry)
             self._text = now, text
         return text
-
-
-def _check_folder() -> None:
-    """Raise ConfigError where the folder of all processes' values is none."""
-    folder = os.environ.get(_FOLDER)
-    if folder is not None and not (Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise ConfigError([f"{_FOLDER}: not a folder that can be written"])
-
-
-def _registry_of_all() -> CollectorRegistry | None:
-    """What reads the values of all processes, where there are several."""
-    if _FOLDER not in os.environ:
-        return None
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
 
 
 class _Items:
@@ -176,8 +157,8 @@ class _Tokens:
         self._in_signer.labels(name).pour(figures.in_signer)
 
     def forget_others(self, names: set[str]) -> None:
-        """What a token is like ends with it; what was counted of it stays. In several processes' place nothing ends."""
-        if _FOLDER in os.environ:
+        """What a token is like ends with it; what was counted of it stays. In files it is left out later."""
+        if shared_metrics.FOLDER in os.environ:
             return
         for name in self._known - names:
             for gauge in (self._up, self._signed_at, self._sessions, self._waiting, self._in_flight):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
+from hsmgate.gateway.loads import Loads
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,15 @@ class Reloader:
         slow: SlowParty | None = None,
         on_done: Callable[[], None] = lambda: None,
         share: Callable[[Config], Config] = lambda config: config,
+        *,
+        loads: Loads | None = None,
+        on_taken: Callable[[Config, Sequence[str]], None] = lambda config, waiting: None,
     ) -> None:
         """on_done: called when a load that was asked for is over, whether or not it was taken over.
 
         share: what of a config is for this process.
+        loads: where it is noted what has come of it.
+        on_taken: called with a config that was taken over, and the key paths of what in it waits for a restart.
         """
         self._started = config
         self._config = config
@@ -79,6 +85,8 @@ class Reloader:
         self._slow = slow
         self._on_done = on_done
         self._share = share
+        self._loads = loads or Loads()
+        self._on_taken = on_taken
         self._wanted = asyncio.Event()
         self._requests = 0
         self._loaded: Signature = None
@@ -140,6 +148,10 @@ class Reloader:
                 return True
         if self._slow is not None:
             await self._slow.give_up()
+        if problems:
+            self._loads.refuse(problems)
+        else:
+            self._loads.hold()
         for problem in problems:
             log.error("the config is not taken over%s: %s", _for_all(requests), problem)
         return True
@@ -162,6 +174,8 @@ class Reloader:
         for takeover in (slowly, *new.takeovers):
             takeover()
         self._config = new.config
+        self._loads.take()
+        self._on_taken(new.config, new.waiting)
         log.info("the config is taken over%s, changed: %s", _for_all(requests), ", ".join(new.changed) or "nothing")
         if new.waiting:
             log.warning("the config has changes that need a restart: %s", ", ".join(new.waiting))
@@ -188,6 +202,14 @@ class Reloader:
         taken += [self._slow.words] if self._slow is not None else []
         waiting = [path for path in _changes(self._started, config) if not any(map(partial(_covers, path), taken))]
         return _New(config, takeovers, changed, waiting)
+
+
+def in_force(started: Config, new: Config, waiting: Sequence[str]) -> Config:
+    """What is in force when a new config was taken over, but for the key paths that wait for a restart."""
+    words = (path.removeprefix("server.") for path in waiting if path.startswith("server."))
+    server = new.server.model_copy(update={word: getattr(started.server, word) for word in words})
+    old_audit = any(path.partition(".")[0] == "audit" for path in waiting)
+    return new.model_copy(update={"server": server, "audit": started.audit if old_audit else new.audit})
 
 
 def _nothing() -> None:

@@ -7,9 +7,9 @@ import importlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import hsmgate
 from hsmgate.config import Config
@@ -47,6 +47,9 @@ class Overseer(Protocol):
 
     def reloaded(self) -> None:
         """It has."""
+
+    def took(self, config: Config, waiting: Sequence[str]) -> None:
+        """It has taken that config over, but for the key paths that wait for a restart."""
 
     def stopping(self) -> None:
         """It lets nobody in any more."""
@@ -108,7 +111,7 @@ async def serve_on(
 
         listener = Listener(config, tokens.signer, audit)
         parties = [*listener.parties, _LOG, _warnings(config), *([tls.party] if tls else [])]
-        reloader = Reloader(config, parties, tokens, overseer.reloaded, share)
+        reloader = Reloader(config, parties, tokens, overseer.reloaded, share, on_taken=overseer.took)
         try:
             address = await listener.open(listen, inherited, tls, vital, common.counts)
             loop = asyncio.get_running_loop()

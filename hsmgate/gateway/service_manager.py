@@ -9,8 +9,10 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Sequence
 from typing import Self
 
+from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,9 @@ class ServiceManager:
     def reloaded(self) -> None:
         """It has loaded its config again, or refused it."""
         self._tell("READY=1")
+
+    def took(self, config: Config, waiting: Sequence[str]) -> None:
+        """It has taken that config over; who manages it does not care which."""
 
     def reloading(self) -> None:
         """It loads its config again; `reloaded` follows."""

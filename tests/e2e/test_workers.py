@@ -1,7 +1,10 @@
 """Several gateway processes on one address."""
 
 import asyncio
+import json
 import os
+import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.e2e.test_several_tokens import clone_of
 from tests.e2e.with_workers import with_workers
 from tests.keepalive_load import load
 from tests.token_tool import Demo
@@ -48,6 +52,50 @@ async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(demo: 
         await running.process.wait()
         _, alive = await asyncio.to_thread(psutil.wait_procs, family, 30)
         assert not alive  # workers end when their arbiter does, and signers when their worker does
+
+
+async def test_a_worker_begins_with_what_the_others_took_over(demo: Demo, tmp_path: Path) -> None:
+    pin = tmp_path / "pin"
+    shutil.copy(demo.folder / "pin", pin)
+    clone = clone_of(demo, tmp_path / "clone").replace('"file:pin"', json.dumps(f"file:{pin}"))
+    async with with_workers(demo, tmp_path, clone) as running:
+        config = demo.folder / "workers.toml"
+        assert await _tokens_up(running.url) == {"demo", "clone"}
+        pin.unlink()
+        config.write_text(
+            config.read_text().replace(clone, "").replace("[server]\n", '[server]\nlog_level = "debug"\n')
+        )
+        running.process.send_signal(signal.SIGHUP)
+        await running.logs("the config is taken over", 2)
+        await running.replace_worker()
+        assert "pin_source" not in running.log.read_text()
+        config.write_text("[")
+        await running.logs("the config is not taken over", 2)
+        await running.replace_worker()
+        assert await _tokens_up(running.url) == {"demo"}
+        # Those that took a dead worker's place count on in its files.
+        metrics = next(tmp_path.glob("hsmgate-*/metrics"))
+        assert len([*metrics.glob("counter_*.db")]) == 2
+        async with load(running.url, demo.api_key) as tally:
+            await tally.reach(20)
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="systemd is not installed")
+async def test_who_tidies_up_leaves_the_common_folder_alone(demo: Demo, tmp_path: Path) -> None:
+    for name in ("hsmgate-of-nobody", "hsmgate-of-nobody/metrics"):
+        (tmp_path / name).mkdir()
+    rules = tmp_path / "tmpfiles.conf"
+    rules.write_text(f"e {tmp_path} - - - 0s\nx {tmp_path}/*.log\n")
+    async with with_workers(demo, tmp_path):
+        tidying = await asyncio.create_subprocess_exec("systemd-tmpfiles", "--clean", str(rules))
+        assert await tidying.wait() == 0
+        (left,) = tmp_path.glob("hsmgate-*")
+        assert [*left.glob("metrics/*.db")]
+
+
+async def _tokens_up(url: str) -> set[str]:
+    async with aiohttp.request("GET", f"{url}/metrics") as response:
+        return {*re.findall(r'hsmgate_token_up\{token="(\w+)"\} 1', await response.text())}
 
 
 async def _look_at_status(url: str) -> None:

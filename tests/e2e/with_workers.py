@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ import psutil
 
 from tests.activation import Manager, listening, ready_line, start_on
 from tests.token_tool import Demo
+
+READY = re.compile(r"worker \d+ is ready\n")
 
 
 @dataclass
@@ -24,6 +28,20 @@ class Running:
 
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
+
+    async def logs(self, text: str, count: int) -> None:
+        """Wait until the log has the text so often."""
+        async with asyncio.timeout(60):
+            while self.log.read_text().count(text) < count:
+                await asyncio.sleep(0.05)
+
+    async def replace_worker(self) -> None:
+        """Kill the older worker, and wait until another is ready."""
+        ready = len(READY.findall(self.log.read_text()))
+        min(self.workers(), key=psutil.Process.create_time).send_signal(signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while len(READY.findall(self.log.read_text())) == ready:
+                await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager

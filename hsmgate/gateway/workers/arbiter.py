@@ -20,7 +20,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from hsmgate.config import Config
-from hsmgate.errors import PIN_REFUSED, ConfigError
+from hsmgate.errors import PIN_REFUSED
+from hsmgate.gateway import logs
 from hsmgate.gateway.door import address, bind
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.server import check_place
@@ -100,6 +101,9 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         worker = self.WORKERS.get(report.pid)
         if report.what is What.FAILED:
             self._failures[report.pid] = report.code
+        elif report.what is What.TAKEN:
+            self._plan.renew()
+            logs.set_level(self._plan.config.server.log_level)
         elif report.what is What.RELOADED:
             self._to_reload.discard(report.pid)
             self._end_reload()
@@ -123,7 +127,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     def note_end(self, worker: GatewayWorker) -> None:
         """A worker has ended: give back what it had, and decide what that means for the others."""
         self._plan.free_index(worker.index)
-        self._plan.folder.forget(worker.pid)
+        self._plan.folder.forget(worker.index)
         if worker.pid in self._to_reload:
             self._to_reload.discard(worker.pid)
             self._end_reload()
@@ -166,16 +170,9 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     def halt(self, reason: object = None, exit_status: int = 0) -> NoReturn:
         """Let all workers end in good order, and end."""
         self._manager.stopping()
-        self.cfg.set("graceful_timeout", int(self._drain_seconds() + STOP_SECONDS))
+        self.cfg.set("graceful_timeout", int(self._plan.config.server.drain_timeout + STOP_SECONDS))
         self._complete = True  # that one ends is no failure any more
         self.cfg.set("child_exit", lambda arbiter, worker: None)
         self.stop()
         self._plan.folder.remove()
         sys.exit(exit_status)
-
-    def _drain_seconds(self) -> float:
-        """As the config has it now, and the workers too."""
-        try:
-            return Config.load(self._plan.config.file).server.drain_timeout
-        except ConfigError:
-            return self._plan.config.server.drain_timeout

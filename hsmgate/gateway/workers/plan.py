@@ -31,11 +31,12 @@ class Quiet(Logger):  # type: ignore[misc] # gunicorn has no types
 class Plan:
     """What gunicorn knows as an application.
 
+    config: what a worker begins with.
     cfg: gunicorn's settings.
     """
 
     def __init__(self, config: Config, listen: str, worker_class: type) -> None:
-        self.config = config
+        self.config = self._started = config
         self.listen = listen
         self.workers: int = config.server.workers
         self.counts = Counts(self.workers)
@@ -54,6 +55,10 @@ class Plan:
         }.items():
             self.cfg.set(name, value)
         self._free: list[int] = [*range(self.workers)]
+
+    def renew(self) -> None:
+        """The workers have taken another config over."""
+        self.config = self.folder.taken.get(self._started)
 
     def take_index(self) -> int:
         """The index of a new worker: one that no other has."""

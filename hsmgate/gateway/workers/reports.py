@@ -11,11 +11,15 @@ _RECORD = struct.Struct("=iBB")
 
 
 class What(IntEnum):
-    """READY: it can sign. RELOADED: a load of the config that was asked for is over. FAILED: it could not start."""
+    """READY: it can sign. RELOADED: a load of the config that was asked for is over. FAILED: it could not start.
+
+    TAKEN: it has taken a config over, which is in the common folder.
+    """
 
     READY = 1
     RELOADED = 2
     FAILED = 3
+    TAKEN = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import uvloop
@@ -41,6 +42,7 @@ class GatewayWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that could load the config
         signal.set_wakeup_fd(-1)
         self.plan.counts.become(self.index)
+        self.plan.folder.become(self.index)
         self._serve()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -79,6 +81,11 @@ class GatewayWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     def reloaded(self) -> None:
         """It has loaded its config again, or refused it."""
         self.plan.reports.send(What.RELOADED)
+
+    def took(self, config: Config, waiting: Sequence[str]) -> None:
+        """It has taken that config over: workers that start later begin with it."""
+        self.plan.folder.taken.put(config, waiting)
+        self.plan.reports.send(What.TAKEN)
 
     def stopping(self) -> None:
         """The arbiter sees it end."""
