@@ -13,9 +13,10 @@ from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.calls import CALLS, Calls
 from hsmgate.gateway.connections import CONNECTIONS, Connections
+from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.management import KeyManager
-from hsmgate.gateway.metrics import Metrics
+from hsmgate.gateway.metrics import Metrics, Outside
 from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.requests import HEADER, REQUEST_ID, note_id
 from hsmgate.gateway.routes import (
@@ -35,14 +36,26 @@ from hsmgate.gateway.routes import (
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.status import Status
+from hsmgate.gateway.tls import Tls
+from hsmgate.gateway.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None) -> web.Application:
-    """The application over a signer that is ready, with an audit log if there is to be one."""
+def make_app(
+    config: Config,
+    signer: BatchSigner,
+    audit: AuditLog | None = None,
+    loads: Loads | None = None,
+    tls: Tls | None = None,
+) -> web.Application:
+    """The application over a signer that is ready, with an audit log if there is to be one.
+
+    loads: what comes of new configs. tls: what it is served with.
+    """
+    loads = loads or Loads()
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_each_call])
     app[session.SESSIONS] = Sessions(signer.pools)
     app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
@@ -57,8 +70,8 @@ def make_app(config: Config, signer: BatchSigner, audit: AuditLog | None = None)
     if audit is not None:
         app[auditing.AUDIT] = audit
     app[monitoring.READINESS] = Readiness(signer, app[CONNECTIONS], audit)
-    app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit)
-    app[status.STATUS] = Status(signer, app[monitoring.READINESS])
+    app[monitoring.METRICS] = Metrics(signer, app[CALLS], app[monitoring.READINESS], audit, Outside(loads, tls))
+    app[status.STATUS] = Status(signer, app[monitoring.READINESS], Troubles(signer, app[CALLS], loads, audit), loads)
     app.cleanup_ctx.append(_monitored)
     for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages, status):
         routes = (
@@ -134,5 +147,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
         # Where, but not what: an error's own text may quote the request.
         call = request[REQUEST_ID]
+        request.app[CALLS].bugs += 1
         log.error("request %s failed: %s at %s", call, type(error).__name__, place, extra=fields(request=call))
         return web.Response(status=500, text="internal error")

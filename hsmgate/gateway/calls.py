@@ -29,11 +29,14 @@ class _Route(NamedTuple):
 class Calls:
     """What came of HTTP calls.
 
-    counts: by method, route and status, since they were last taken.
+    counts: by method, route and status, since they were last taken. statuses: by status, since the start.
+    bugs: how many met with an error that nobody expected, since the start.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, int]] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.bugs = 0
         self.log = CallLog()
         self._routes: dict[web.AbstractRoute, _Route] = {}
         self._none = _Route(NO_ROUTE, NO_ROUTE, logging.INFO)
@@ -51,6 +54,7 @@ class Calls:
         method, path, level = self._routes.get(request.match_info.route, self._none)
         status = GONE if response is None else response.status
         self.counts[method, path, status] += 1
+        self.statuses[status] += 1
         if log.isEnabledFor(level):
             self.log.add(request, (method, path, status), time.monotonic() - begun, level)
 

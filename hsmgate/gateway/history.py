@@ -8,42 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
 
-from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
+from hsmgate.gateway.figures import BOUNDS_SECONDS
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.troubles import Trouble, Troubles
 
 SECONDS = 900
 """How far it goes back."""
-
-Trouble = tuple[str, str | None]
-"""What went wrong, in words, and the token that it is about, where it is about one."""
-
-_ITEMS = {
-    400: "an item was wrong in itself",
-    403: "an item asked for what its key or its app may not do",
-    404: "an item named no key that its app may use",
-    409: "an item named a key that is not the only one of that name or kid",
-    422: "an item asked for what the token cannot do",
-    429: "an app came to its limit",
-    499: "a caller went away before its items were done",
-    500: "the token failed on an item",
-    503: "an item had no signer",
-    504: "an item was not done in time",
-}
-"""By an item's status."""
-
-_ENDS = {
-    End.HUNG: "a signer hung in a call and was killed",
-    End.CRASHED: "a signer crashed",
-    End.KILLED: "a signer was killed by somebody",
-    End.TOKEN_LOST: "a signer ended: the token, or its login, was gone or could not sign",
-    End.DISTRUSTED: "a signer was killed: its signature did not verify",
-    End.PROTOCOL: "a signer was killed: it answered what it was not asked",
-    End.BUG: "a signer ended by a bug",
-    End.EXITED: "a signer left by itself",
-}
-"""A worn signer's end is no error."""
-
-_STARTS = {StartFault.PIN: "the PIN was refused", StartFault.OTHER: "a signer did not start"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +32,10 @@ class Second:
 class History:
     """The last SECONDS seconds, and how many there have been."""
 
-    def __init__(self, signer: BatchSigner) -> None:
+    def __init__(self, signer: BatchSigner, troubles: Troubles) -> None:
         self.count = 0
         self._signer = signer
+        self._troubles_since_start = troubles
         self._seconds: deque[Second] = deque(maxlen=SECONDS)
         self._statuses = self._all_statuses()
         self._durations = [*signer.figures.seconds.counts]
@@ -123,23 +94,11 @@ class History:
 
     def _new_troubles(self) -> Iterator[tuple[Trouble, int]]:
         """What went wrong since the last time, and how often."""
-        for trouble, count in self._all_troubles():
+        for trouble, count in self._troubles_since_start.counts():
             new = count - self._troubles.get(trouble, 0)
             self._troubles[trouble] = count
             if new > 0:
                 yield trouble, new
-
-    def _all_troubles(self) -> Iterator[tuple[Trouble, int]]:
-        """What went wrong since the start."""
-        for (status, token), count in self._signer.figures.failures.items():
-            if status in _ITEMS:
-                yield (_ITEMS[status], token or None), count
-        for pool in self._signer.pools:
-            for end, count in pool.figures.ends.items():
-                if end in _ENDS:
-                    yield (_ENDS[end], pool.name), count
-            for fault, count in pool.figures.failed_starts.items():
-                yield (_STARTS[fault], pool.name), count
 
 
 def quantile_ms(counts: Sequence[int], share: float) -> float | None:

@@ -12,11 +12,11 @@ from hsmgate.gateway.app import make_app
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.door import Door
+from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
-from hsmgate.gateway.routes.status import STATUS
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
 from hsmgate.gateway.vital import Vital
@@ -41,9 +41,12 @@ LAST_SECONDS = 1.0
 class Listener:
     """The application on its address."""
 
-    def __init__(self, config: Config, signer: BatchSigner, audit: AuditLog | None) -> None:
+    def __init__(
+        self, config: Config, signer: BatchSigner, audit: AuditLog | None, loads: Loads, tls: Tls | None
+    ) -> None:
         self._signer = signer
-        self._app = make_app(config, signer, audit)
+        self._tls = tls
+        self._app = make_app(config, signer, audit, loads, tls)
         self._connections = self._app[CONNECTIONS]
         self._runner = web.AppRunner(
             self._app,
@@ -59,15 +62,11 @@ class Listener:
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
-        return [self._app[CALLERS].party, self._signer.party, self._app[STATUS].party]
+        parties = [self._app[CALLERS].party, self._signer.party]
+        return [*parties, self._tls.party] if self._tls is not None else parties
 
     async def open(
-        self,
-        listen: str,
-        inherited: Sequence[socket.socket],
-        tls: Tls | None,
-        vital: Vital,
-        counts: Counts | None = None,
+        self, listen: str, inherited: Sequence[socket.socket], vital: Vital, counts: Counts | None = None
     ) -> str:
         """Listen, on inherited sockets if there are any. Returns URLs and sockets' paths. Raises ConfigError.
 
@@ -78,7 +77,7 @@ class Listener:
         quote_nothing()
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - it was just set up
-        context = tls.context if tls else None
+        context = self._tls.context if self._tls is not None else None
         if counts is not None:
             self._door = SharedDoor(self._runner.server, inherited, context, counts)
         elif inherited:
@@ -87,8 +86,8 @@ class Listener:
             self._door = await Door.open(self._runner.server, listen, context)
         watching = self._connections.watch(self._runner.server)
         self._watches.append(vital.start(watching, "looking after connections"))
-        if tls is not None:
-            self._watches.append(vital.start(tls.watch(), "looking after the TLS files"))
+        if self._tls is not None:
+            self._watches.append(vital.start(self._tls.watch(), "looking after the TLS files"))
         return " ".join(self._door.addresses)
 
     async def drain(self) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import platform
 import time
+from dataclasses import dataclass
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
@@ -18,9 +19,11 @@ from hsmgate.gateway import shared_metrics
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.figures import BOUNDS_SECONDS, Durations, End, StartFault, Tally
+from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.tls import Tls
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4
 
@@ -42,10 +45,20 @@ class _Seconds(Histogram):
         self._sum.inc(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What comes of new configs, and what the gateway is served with."""
+
+    loads: Loads
+    tls: Tls | None = None
+
+
 class Metrics:
     """Everything that is exported. docs/monitoring.md has names and labels; a test holds it to this."""
 
-    def __init__(self, signer: BatchSigner, calls: Calls, readiness: Readiness, audit: AuditLog | None) -> None:
+    def __init__(
+        self, signer: BatchSigner, calls: Calls, readiness: Readiness, audit: AuditLog | None, outside: Outside
+    ) -> None:
         shared_metrics.check_folder()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._signer = signer
@@ -55,6 +68,7 @@ class Metrics:
         self._items = _Items(self._registry)
         self._tokens = _Tokens(self._registry)
         self._audit = None if audit is None else _Audit(self._registry, audit)
+        self._outside = _Outside(self._registry, outside)
         self._http = _counter(
             self._registry, "http_calls", "HTTP calls that were answered.", "method", "route", "status"
         )
@@ -82,6 +96,7 @@ class Metrics:
         for labels, count in self._calls.take().items():
             self._http.labels(*labels).inc(count)
         self._ready.set(self._readiness.look())
+        self._outside.sample()
         if self._audit is not None:
             self._audit.sample()
 
@@ -119,10 +134,12 @@ class _Tokens:
             return _gauge(registry, name, text, mode, "token", *labels)
 
         self._up = gauge("token_up", "1 while the token has a signer, else 0.", "livemin")
+        self._drained = gauge("token_drained", "1 while the token takes no new work (drain), else 0.", "livemax")
         self._signed_at = gauge(
             "token_last_signature_timestamp_seconds", "When the token last signed, a canary at least.", "livemin"
         )
         self._signers = gauge("signers", "Signer processes.", "livesum", "state")
+        self._wanted = gauge("signers_wanted", "Signer processes that the config wants.", "livesum")
         self._sessions = gauge("sessions", "Items that can be signed at a time.", "livesum")
         self._waiting = gauge("items_waiting", "Items that wait for a signer.", "livesum")
         self._in_flight = gauge("items_in_flight", "Items that signers hold.", "livesum")
@@ -147,6 +164,8 @@ class _Tokens:
         ):
             self._signers.labels(name, state).set(count)
         self._up.labels(name).set(bool(pool.signers))
+        self._drained.labels(name).set(pool.draining)
+        self._wanted.labels(name).set(pool.wanted)
         self._signed_at.labels(name).set(max(0.0, time.time() - figures.unsigned_seconds()))
         self._sessions.labels(name).set(pool.parallel)
         self._waiting.labels(name).set(pool.waiting)
@@ -161,7 +180,9 @@ class _Tokens:
         if shared_metrics.FOLDER in os.environ:
             return
         for name in self._known - names:
-            for gauge in (self._up, self._signed_at, self._sessions, self._waiting, self._in_flight):
+            for gauge in (self._up, self._drained, self._wanted, self._signed_at):
+                gauge.remove(name)
+            for gauge in (self._sessions, self._waiting, self._in_flight):
                 gauge.remove(name)
             for state in ("ready", "retiring", "starting"):
                 self._signers.remove(name, state)
@@ -174,6 +195,26 @@ class _Tokens:
             self._ends.labels(name, end)
         for fault in StartFault:
             self._failed_starts.labels(name, fault)
+
+
+class _Outside:
+    """What is around the gateway: its config, its certificate."""
+
+    def __init__(self, registry: CollectorRegistry, outside: Outside) -> None:
+        self._loads, self._tls = outside.loads, outside.tls
+        text = "1 while the newest config is in force, 0 while it is refused."
+        self._successful = _gauge(registry, "config_last_reload_successful", text, "livemin")
+        text = "When a config was last taken over, at the start at least."
+        self._taken_at = _gauge(registry, "config_last_reload_success_timestamp_seconds", text, "livemin")
+        if self._tls is not None:
+            text = "When the certificate that new connections get expires."
+            self._expires_at = _gauge(registry, "tls_certificate_expires_timestamp_seconds", text, "livemin")
+
+    def sample(self) -> None:
+        self._successful.set(not self._loads.problems)
+        self._taken_at.set(self._loads.taken_at)
+        if self._tls is not None:
+            self._expires_at.set(self._tls.expires_at)
 
 
 class _Audit:

@@ -15,6 +15,7 @@ import hsmgate
 from hsmgate.config import Config
 from hsmgate.gateway import logs
 from hsmgate.gateway.audit.opening import audit_log
+from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.preflight import check_address, check_inherited, exposed_files
 from hsmgate.gateway.reload import Party, Reloader, Takeover
@@ -109,11 +110,12 @@ async def serve_on(
         await loading
         from hsmgate.gateway.listener import Listener  # noqa: PLC0415
 
-        listener = Listener(config, tokens.signer, audit)
-        parties = [*listener.parties, _LOG, _warnings(config), *([tls.party] if tls else [])]
-        reloader = Reloader(config, parties, tokens, overseer.reloaded, share, on_taken=overseer.took)
+        loads = Loads()
+        listener = Listener(config, tokens.signer, audit, loads, tls)
+        parties = [*listener.parties, _LOG, _warnings(config)]
+        reloader = Reloader(config, parties, tokens, overseer.reloaded, share, loads=loads, on_taken=overseer.took)
         try:
-            address = await listener.open(listen, inherited, tls, vital, common.counts)
+            address = await listener.open(listen, inherited, vital, common.counts)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 import hsmgate
-from hsmgate.config import Config
 from hsmgate.gateway.history import SECONDS, History
+from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.readiness import Readiness, unproven
-from hsmgate.gateway.reload import Party, Takeover
 from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.troubles import Troubles
 
 RECENT_SECONDS = 15
 """Who asks for more than the last so many gets all: there are few different answers in a second, and anyone may ask."""
@@ -30,11 +30,17 @@ class ProcessStatus(msgspec.Struct):
 
 
 class TokenStatus(msgspec.Struct):
-    """A token. why: it is not up, or not known to sign. signers: by what they are at, a word, how many."""
+    """A token. why: it is not up, or not known to sign. signers: by what they are at, a word, how many.
+
+    drained: it takes no new work. required: the gateway is not ready without it. wanted: signers that it is to have.
+    """
 
     name: str
     up: bool
+    drained: bool
+    required: bool
     why: str | None
+    wanted: int
     signers: dict[str, int]
     sessions: int
     in_flight: int
@@ -66,13 +72,17 @@ class HistoryStatus(msgspec.Struct):
 
 
 class StatusAnswer(msgspec.Struct):
-    """GET /status.json. instance: this process, in a word that no other has. Times are seconds since 1970."""
+    """GET /status.json. instance: this process, in a word that no other has. Times are seconds since 1970.
+
+    config_refused: where in the newest config the problems are for which it was refused; none where it was not.
+    """
 
     instance: str
     version: str
     now: float
     uptime_seconds: float
     config_taken_over_at: float
+    config_refused: Sequence[str]
     process: ProcessStatus
     ready: bool
     problems: Sequence[str]
@@ -85,27 +95,16 @@ class StatusAnswer(msgspec.Struct):
 class Status:
     """Makes the answers. history: what it remembers."""
 
-    def __init__(self, signer: BatchSigner, readiness: Readiness) -> None:
-        self.history = History(signer)
+    def __init__(self, signer: BatchSigner, readiness: Readiness, troubles: Troubles, loads: Loads) -> None:
+        self.history = History(signer, troubles)
         self._signer = signer
         self._readiness = readiness
         self._instance = secrets.token_hex(8)
         self._started = time.monotonic()
-        self._config_taken_over_at = time.time()
+        self._loads = loads
         self._kinds: tuple[int, Mapping[str, int]] = -1, {}
         self._answers: dict[int, bytes] = {}
         self._answered_at = -1
-
-    @property
-    def party(self) -> Party:
-        """Notes when a config is taken over."""
-        return Party(frozenset(), self._prepare)
-
-    def _prepare(self, config: Config) -> Takeover:
-        return self._note_config
-
-    def _note_config(self) -> None:
-        self._config_taken_over_at = time.time()
 
     def answer(self, since: int) -> bytes:
         """JSON, with the seconds of the history after the first so many, or with all. The same for a second."""
@@ -125,7 +124,8 @@ class Status:
             version=hsmgate.__version__,
             now=round(time.time(), 3),
             uptime_seconds=round(time.monotonic() - self._started, 3),
-            config_taken_over_at=round(self._config_taken_over_at, 3),
+            config_taken_over_at=round(self._loads.taken_at, 3),
+            config_refused=self._loads.places(),
             process=ProcessStatus(*self._signer.place),
             ready=not problems,
             problems=problems,
@@ -162,7 +162,10 @@ def _of_token(pool: TokenPool) -> TokenStatus:
     return TokenStatus(
         name=pool.name,
         up=bool(pool.signers),
+        drained=pool.draining,
+        required=pool.required and not pool.draining,
         why=None if why is None else why.removeprefix(f"token {pool.name}: "),
+        wanted=pool.wanted,
         signers={
             "at work": at_work,
             "idle": len(pool.signers) - retiring - at_work,

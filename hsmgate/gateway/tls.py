@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import math
 import ssl
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
+
+from cryptography import x509
 
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
@@ -68,6 +71,14 @@ class TlsFiles:
             context.verify_mode = ssl.CERT_REQUIRED if self.required else ssl.CERT_OPTIONAL
         return context
 
+    def expires_at(self) -> float:
+        """When the certificate does, in seconds since 1970; NaN where that cannot be read."""
+        try:
+            first, *_ = x509.load_pem_x509_certificates(self.certificate.read_bytes())
+        except (OSError, ValueError):
+            return math.nan
+        return first.not_valid_after_utc.timestamp()
+
     def stamp(self) -> _Stamp:
         """What differs after a change: of a file, or of where a link to it leads."""
         return tuple(_stamp(file) for file in (self.certificate, self.key, self.client_ca) if file is not None)
@@ -102,7 +113,10 @@ class NewestContext(ssl.SSLContext):
 
 
 class Tls:
-    """The TLS side of a listener. `context` is what it listens with; open connections keep what they began with."""
+    """The TLS side of a listener. `context` is what it listens with; open connections keep what they began with.
+
+    expires_at: when the certificate does that new connections get, in seconds since 1970.
+    """
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
@@ -110,6 +124,7 @@ class Tls:
         self._seen = files.stamp()
         self._changed = False
         self.context = NewestContext(files.load())
+        self.expires_at = files.expires_at()
 
     @classmethod
     def of(cls, config: Config) -> Self | None:
@@ -135,13 +150,13 @@ class Tls:
         elif self._changed:
             self._changed = False
             try:
-                newest = files.load()
+                newest, expires_at = files.load(), files.expires_at()
             except ConfigError as error:
                 log.error("%s; what was there before stays in force until the files change again", error)
                 return
             with self._taking:
                 if files is self._files:  # else another config was taken over meanwhile
-                    self.context.newest = newest
+                    self.context.newest, self.expires_at = newest, expires_at
                     log.info("the TLS files have changed; new connections get what is in them now")
 
     @property
@@ -153,13 +168,13 @@ class Tls:
         files = TlsFiles.of(config)
         if files is None or (files == self._files and not self._changed and files.stamp() == self._seen):
             return lambda: None
-        stamp, newest = files.stamp(), files.load()
-        return lambda: self._take(files, stamp, newest)
+        stamp, newest, expires_at = files.stamp(), files.load(), files.expires_at()
+        return lambda: self._take(files, stamp, newest, expires_at)
 
-    def _take(self, files: TlsFiles, stamp: _Stamp, newest: ssl.SSLContext) -> None:
+    def _take(self, files: TlsFiles, stamp: _Stamp, newest: ssl.SSLContext, expires_at: float) -> None:
         with self._taking:
             self._files, self._seen, self._changed = files, stamp, False
-            self.context.newest = newest
+            self.context.newest, self.expires_at = newest, expires_at
 
 
 def _stamp(file: Path) -> tuple[int, ...] | None:

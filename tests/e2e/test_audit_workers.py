@@ -27,7 +27,7 @@ async def test_a_worker_that_is_killed_breaks_no_chain(demo: Demo, tmp_path: Pat
     section = "[audit]", f'folder = "{folder}"', 'head_key = "p384"', "head_interval = 0.2"
     async with with_workers(demo, tmp_path, *section) as running:
         one, _ = running.workers()
-        async with load(running.url, demo.api_key) as tally:
+        async with load(running.url, demo) as tally:
             signed = await sign_until_all_have(running, demo, folder, 2)
             one.send_signal(signal.SIGKILL)
             signed += await sign_until_all_have(running, demo, folder, 3)

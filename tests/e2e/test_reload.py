@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from hsmgate.gateway.metrics import SHORTEST_SECONDS
 from hsmgate.gateway.sobjects import ACCOUNT_ID
 from tests.e2e.test_several_tokens import clone_of
 from tests.gateway_process import BATCH_SIGN, Gateway, b64, serving
@@ -58,10 +59,21 @@ class Scene:
         async with self.gateway.client.get(self.gateway.url + path) as response:
             return response.status
 
+    async def metrics(self) -> str:
+        """As they are now: who asks again at once gets the same text."""
+        await asyncio.sleep(SHORTEST_SECONDS + 0.01)
+        async with self.gateway.client.get(self.gateway.url + "/metrics") as response:
+            return await response.text()
+
+    async def told(self) -> Any:
+        """What /status.json tells, in the next second: until then it is the same."""
+        await asyncio.sleep(1.1)
+        async with self.gateway.client.get(self.gateway.url + "/status.json") as response:
+            return await response.json()
+
     async def tokens_up(self) -> set[str]:
         """The tokens that the metrics tell of."""
-        async with self.gateway.client.get(self.gateway.url + "/metrics") as response:
-            return {*re.findall(r'hsmgate_token_up\{token="(\w+)"\} 1', await response.text())}
+        return {*re.findall(r'hsmgate_token_up\{token="(\w+)"\} 1', await self.metrics())}
 
     async def status(self, item: Any = ITEM) -> tuple[int, str]:
         """Of an item that is signed now, and its error."""
@@ -214,6 +226,10 @@ async def test_a_drained_token_takes_nothing_new_until_it_is_drained_no_more(sce
         await scene.take(scene.text + drained)
         assert await scene.status(ONLY) == (503, "token clone is drained and takes nothing new at present; try again")
         assert {answer["status"] for answer in await in_flight} == {200}
+        assert [token["drained"] for token in (await scene.told())["tokens"]] == [False, True]
+        assert 'hsmgate_token_drained{token="clone"} 1.0' in await scene.metrics()
+        await scene.take(scene.text + clone.replace("signers =", "required = false\nsigners ="))
+        assert [token["required"] for token in (await scene.told())["tokens"]] == [True, False]
         await scene.take(scene.text + clone)
         assert await scene.status(ONLY) == (200, "")
     assert scene.signers() == signers, "all the time"
@@ -223,6 +239,22 @@ async def test_a_drained_token_takes_nothing_new_until_it_is_drained_no_more(sce
     await scene.take(scene.text)
     await scene.left()
     assert await scene.get("/sys/v1/health") == 204
+
+
+async def test_a_refused_config_is_told_of_until_one_is_taken(scene: Scene) -> None:
+    successful = "\nhsmgate_config_last_reload_successful"
+    wrong = scene.text.replace("signers = 1", "signers = 0")
+    scene.demo.config.write_text(wrong)
+    await scene.said("the config is not taken over: token[0].signers")
+    assert f"{successful} 0.0\n" in await scene.metrics()
+    told = await scene.told()
+    assert told["config_refused"] == ["token[0].signers"]
+    assert any(error["what"].startswith("a new config was refused") for error in told["errors"])
+    scene.demo.config.write_text(scene.text)  # which is what is in force
+    async with asyncio.timeout(20):
+        while f"{successful} 1.0\n" not in await scene.metrics():
+            pass
+    assert (await scene.told())["config_refused"] == []
 
 
 WRONG = {

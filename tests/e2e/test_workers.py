@@ -76,7 +76,7 @@ async def test_a_worker_begins_with_what_the_others_took_over(demo: Demo, tmp_pa
         # Those that took a dead worker's place count on in its files.
         metrics = next(tmp_path.glob("hsmgate-*/metrics"))
         assert len([*metrics.glob("counter_*.db")]) == 2
-        async with load(running.url, demo.api_key) as tally:
+        async with load(running.url, demo) as tally:
             await tally.reach(20)
 
 

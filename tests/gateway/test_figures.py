@@ -21,7 +21,8 @@ from hsmgate.gateway.connections import Connections
 from hsmgate.gateway.current import Current
 from hsmgate.gateway.figures import BOUNDS_SECONDS, Durations, ItemFigures
 from hsmgate.gateway.keyring import Keyring
-from hsmgate.gateway.metrics import Metrics
+from hsmgate.gateway.loads import Loads
+from hsmgate.gateway.metrics import Metrics, Outside
 from hsmgate.gateway.readiness import Readiness
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.ipc.messages import Action, Failure
@@ -83,7 +84,8 @@ async def test_a_token_counts_items_as_they_go_and_come() -> None:
 def new_metrics(audit: AuditLog | None = None) -> tuple[Metrics, BatchSigner, Calls]:
     current = Current(Server())
     signer, calls = BatchSigner(Keyring(), [new_pool()], current), Calls()
-    return Metrics(signer, calls, Readiness(signer, Connections(current), audit), audit), signer, calls
+    metrics = Metrics(signer, calls, Readiness(signer, Connections(current), audit), audit, Outside(Loads()))
+    return metrics, signer, calls
 
 
 async def test_what_a_signer_says_of_itself_is_no_label() -> None:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,22 @@ def settle(tls: Tls) -> None:
     """What the watch does: one look sees the change, the next that it has settled."""
     tls.look()
     tls.look()
+
+
+def test_it_knows_when_its_certificate_expires(tmp_path: Path) -> None:
+    files = files_in(tmp_path, clients=False)
+    tls = Tls(files)
+
+    def expires_at() -> float:
+        return x509.load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc.timestamp()
+
+    first = expires_at()
+    assert tls.expires_at == first
+    while expires_at() == first:  # to the second
+        time.sleep(0.1)
+        make_certificates(tmp_path)
+    settle(tls)
+    assert tls.expires_at == expires_at()
 
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])

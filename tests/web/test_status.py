@@ -33,7 +33,7 @@ async def load(gateway: Gateway) -> AsyncIterator[None]:
     signing.cancel()
 
 
-async def test_it_shows_what_happens(own_gateway: Gateway, browser: Browser) -> None:
+async def test_it_shows_what_happens(own_gateway: Gateway, own_demo: Demo, browser: Browser) -> None:
     """The browser waits in a thread, so that the load goes on."""
 
     def watch() -> str:
@@ -53,6 +53,14 @@ async def test_it_shows_what_happens(own_gateway: Gateway, browser: Browser) -> 
     async with load(own_gateway):
         said = await asyncio.to_thread(watch)
     assert said.startswith("a signer was killed by somebody demo 1")
+
+    state = "#tokens tbody td:nth-of-type(1)"
+    assert browser.find(state).text == "up"
+    text = own_demo.config.read_text()
+    own_demo.config.write_text(text.replace("[[token]]\n", "[[token]]\ndrain = true\n"))
+    browser.wait(lambda: browser.find(state).text == "drained", "the drained token")
+    own_demo.config.write_text(text.replace("signers = 2", "signers = 0"))
+    assert "The newest config is refused: token[0].signers." in browser.find("#config_refused p").text
 
     browser.find("#pause").click()
     assert browser.find("#pause").get_attribute("aria-pressed") == "true"
@@ -89,10 +97,12 @@ async def test_what_it_is_told_is_shown_as_text(gateway: Gateway, browser: Brows
     browser.open(f"{gateway.url}/status")
     browser.find("#tokens table")
     signers = {HTML: 1}
+    state = {"up": False, "drained": False, "required": False, "why": HTML, "wanted": 3}
     told = {
         "tokens": [
-            {"name": HTML, "up": False, "why": HTML, "signers": signers, "sessions": HTML, "in_flight": 0, "waiting": 0}
+            {"name": HTML, **state, "signers": signers, "sessions": HTML, "in_flight": 0, "waiting": 0},
         ],
+        "refused": [HTML],
         "errors": [{"what": HTML, "token": HTML, "count": HTML, "last": 0}],
         "keys": {HTML: HTML},
         "text": {
@@ -106,10 +116,12 @@ async def test_what_it_is_told_is_shown_as_text(gateway: Gateway, browser: Brows
         "const told = arguments[0]; return import('/web/tables.js').then((tables) => {"
         " const place = document.body.appendChild(document.createElement('div'));"
         " place.append(tables.tokensView(told.tokens), tables.errorsView(told.errors), tables.keysView(told.keys),"
-        " tables.processText(told.text)); return place.innerText })",
+        " tables.processText(told.text), ...tables.refusedView(told.refused)); return place.innerText })",
         told,
     )
-    assert shown.count(HTML) == 10
+    assert shown.count(HTML) == 11
+    assert f"1 {HTML}, 2 missing" in shown
+    assert f"down: {HTML} (not required)" in shown
     assert "up for 1 d 1 h · this is process 2 of 3" in shown
     assert browser.all("img") == []
     assert browser.complaints() == []

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { Chart } from "./chart.js";
-import { errorsView, keysView, processText, tokensView } from "./tables.js";
+import { errorsView, keysView, processText, refusedView, tokensView } from "./tables.js";
 
 const EVERY_MS = 1000;
 const CALMLY_MS = 10_000;
@@ -20,6 +20,7 @@ const columns = charts.flatMap((chart) => chart.columns);
 
 const VIEWS = {
   problems: (problems) => problems.map((problem) => el("li", {}, problem)),
+  config_refused: refusedView,
   tokens: tokensView,
   errors: errorsView,
   keys: keysView,

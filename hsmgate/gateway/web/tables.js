@@ -6,17 +6,32 @@ export function tokensView(tokens) {
   const heads = ["Token", "State", "Signers", "Sessions", "In hand", "Waiting"];
   return table(heads, tokens.map((token) => [
     token.name,
-    el("span", { class: token.up ? "good" : "bad" }, token.up ? "up" : "down", token.why === null ? "" : `: ${token.why}`),
-    signersText(token.signers),
+    stateView(token),
+    signersText(token),
     token.sessions,
     token.in_flight,
     token.waiting,
   ]));
 }
 
-function signersText(signers) {
+function stateView({ up, drained, required, why }) {
+  const state = drained ? "drained" : up ? "up" : "down";
+  const kind = drained || !(up || required) ? "warn" : up ? "good" : "bad";
+  return el("span", { class: kind }, state, why === null ? "" : `: ${why}`, required || drained ? "" : " (not required)");
+}
+
+function signersText({ signers, wanted }) {
   const there = Object.entries(signers).filter(([, count]) => count > 0);
-  return there.map(([state, count]) => `${count} ${state}`).join(", ") || "none";
+  const missing = wanted - there.reduce((sum, [, count]) => sum + count, 0);
+  const said = there.map(([state, count]) => `${count} ${state}`);
+  if (missing > 0) said.push(`${missing} missing`);
+  return said.join(", ");
+}
+
+/** Where the newest config, which is not in force, has its mistakes. */
+export function refusedView(places) {
+  if (!places.length) return [];
+  return [el("p", {}, `The newest config is refused: ${places.join(", ")}. The one before is in force; the log says what is wrong.`)];
 }
 
 export function errorsView(errors) {
