@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "ipc": {"errors", "domain", "ipc"},
     "config": {"errors", "domain", "config"},
     "apps": {"errors", "domain", "config"},
-    "signer": {"errors", "confinement", "tracebacks", "domain", "ipc", "signer"},
+    "signer": {"errors", "confinement", "tracebacks", "domain", "ipc", "signer", "__init__"},
     "gateway": {"errors", "secret", "tracebacks", "domain", "ipc", "config", "gateway", "__init__"},
     "provision": {"errors", "domain", "signer", "provision"},
     "client": {"errors", "secret", "domain", "client"},

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, cast
 
+import hsmgate
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
@@ -144,7 +145,8 @@ async def _spawn(token: config.Token, folder: Path, pin_file: int) -> tuple[asyn
     environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "hsmgate.signer", str(theirs.fileno()), str(pin_file), logs.log_format()),
+            *(sys.executable, "-P", "-m", "hsmgate.signer"),
+            *(str(theirs.fileno()), str(pin_file), logs.log_format(), hsmgate.__version__),
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,  # modules print; our standard output is for one line
             pass_fds=(theirs.fileno(), pin_file),

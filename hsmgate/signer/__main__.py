@@ -1,10 +1,11 @@
-"""The signer process: `python -m hsmgate.signer FD FD FORMAT`, started by the gateway with one end of a socket pair.
+"""The signer process: `python -m hsmgate.signer FD FD FORMAT VERSION`, started by the gateway.
 
-The other is a file that all signers with the same PIN share (see `hsmgate.signer.pin`). FORMAT is the log's.
+The first descriptor is one end of a socket pair, the second a file that all signers with the same PIN share (see
+`hsmgate.signer.pin`). FORMAT is the log's. VERSION is the gateway's: what is installed may have become another while
+that runs, and the two would not understand each other.
 
 The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
-to. The
-module is never finalised: to end is the one thing that every module survives.
+to. The module is never finalised: to end is the one thing that every module survives.
 """
 
 import logging
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
+import hsmgate
 from hsmgate import tracebacks
 from hsmgate.confinement import confine
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
@@ -72,7 +74,7 @@ class Link:
                 yield decode_to_signer(message)
 
 
-def main(fd: int, pin_file: int, log_format: str) -> int:
+def main(fd: int, pin_file: int, log_format: str, version: str) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     confine(fd, pin_file)
     tracebacks.configure(log_format)
@@ -81,6 +83,10 @@ def main(fd: int, pin_file: int, log_format: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(fd)
+    if version != hsmgate.__version__:
+        text = f"the installed hsmgate is now {hsmgate.__version__}, and this gateway is {version}: restart it"
+        link.send(OpenFailed(OpenFault.CONFIG, text))
+        return EXIT_OPEN_FAILED
     messages = link.receive()
     order = next(messages, None)
     if not isinstance(order, Open):
@@ -160,7 +166,7 @@ def _leave(code: int) -> None:
 
 if __name__ == "__main__":
     try:
-        _code = main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+        _code = main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5])
     except ConnectionError:
         _code = EXIT_GATEWAY_GONE
     except (FrameError, OSError) as _error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 from asyncio.subprocess import Process
@@ -10,7 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hsmgate.errors import PIN_REFUSED
+import hsmgate
+from hsmgate.config import Config
+from hsmgate.errors import PIN_REFUSED, TokenMisconfigured
+from hsmgate.gateway.pin_file import PinFile
+from hsmgate.gateway.signer_process import SignerProcess
+from hsmgate.secret import Secret
 from tests.activation import Manager, listening, ready_line, start_on
 from tests.e2e.test_several_tokens import clone_of, sections
 from tests.faults.module import faulty
@@ -123,6 +129,16 @@ async def test_where_no_token_can_be_had_it_ends_and_says_why_of_each(own_demo: 
     assert "token clone: the token refused the PIN" in last
     assert WRONG not in done.stderr
     assert (await asyncio.to_thread(run, "check", config)).returncode == 1
+
+
+async def test_a_signer_of_another_version_says_what_to_do(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade in place, under a gateway that goes on."""
+    installed = hsmgate.__version__
+    monkeypatch.setattr(hsmgate, "__version__", "0.0.0")
+    loaded = Config.load(demo.config)
+    said = f"the installed hsmgate is now {installed}, and this gateway is 0.0.0: restart it"
+    with pytest.raises(TokenMisconfigured, match=f"^{re.escape(said)}$"):
+        await SignerProcess.start(loaded.token[0], loaded.folder, Secret(demo.pin), PinFile())
 
 
 def run(command: str, config: Path) -> "subprocess.CompletedProcess[str]":
