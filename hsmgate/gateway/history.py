@@ -18,7 +18,10 @@ SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second was like. Rates are items a second; p50 and p99 are of their milliseconds, None where none came."""
+    """What a second was like. Rates are items a second; p50 and p99 are of their milliseconds, None where none came.
+
+    tokens: the rates of those that signers of each token gave back, by its name.
+    """
 
     at: float
     ok: float
@@ -26,6 +29,7 @@ class Second:
     p50_ms: float | None
     p99_ms: float | None
     waiting: int
+    tokens: Mapping[str, float]
     troubles: Mapping[Trouble, int]
 
 
@@ -39,6 +43,7 @@ class History:
         self._seconds: deque[Second] = deque(maxlen=SECONDS)
         self._statuses = self._all_statuses()
         self._durations = [*signer.figures.seconds.counts]
+        self._done = self._all_done()
         self._troubles: dict[Trouble, int] = {}
 
     async def keep(self) -> None:
@@ -58,10 +63,13 @@ class History:
         ok = statuses.pop(200, 0)
         waiting = sum(pool.waiting for pool in self._signer.pools)
         rates = round(ok / seconds, 1), round(statuses.total() / seconds, 1)
+        done, before = self._all_done(), self._done
+        tokens = {name: round(max(0, count - before.get(name, 0)) / seconds, 1) for name, count in done.items()}
+        self._done = done
         times = quantile_ms(durations, 0.5), quantile_ms(durations, 0.99)
         now = time.time()
         for ago in range(min(seconds, SECONDS) - 1, -1, -1):
-            self._seconds.append(Second(now - ago, *rates, *times, waiting, troubles if ago == 0 else {}))
+            self._seconds.append(Second(now - ago, *rates, *times, waiting, tokens, troubles if ago == 0 else {}))
         self.count += seconds
 
     def latest(self, seconds: int) -> Sequence[Second]:
@@ -91,6 +99,9 @@ class History:
         for (_, status, _, _), count in self._signer.figures.counts.items():
             statuses[status] += count
         return statuses
+
+    def _all_done(self) -> dict[str, int]:
+        return {pool.name: sum(pool.figures.in_signer.counts) for pool in self._signer.pools}
 
     def _new_troubles(self) -> Iterator[tuple[Trouble, int]]:
         """What went wrong since the last time, and how often."""

@@ -59,6 +59,7 @@ class TroubleStatus(msgspec.Struct):
 class HistoryStatus(msgspec.Struct):
     """A number for each second, the newest last; null where there is nothing to tell.
 
+    tokens: of the items that each token's signers gave back.
     seconds: how many are remembered at most. last: how many there have been, which is what `since` says the next time.
     """
 
@@ -69,6 +70,7 @@ class HistoryStatus(msgspec.Struct):
     p50_ms: Sequence[float | None]
     p99_ms: Sequence[float | None]
     waiting: Sequence[int]
+    tokens: Mapping[str, Sequence[float | None]]
 
 
 class StatusAnswer(msgspec.Struct):
@@ -145,6 +147,7 @@ class Status:
             p50_ms=[second.p50_ms for second in seconds],
             p99_ms=[second.p99_ms for second in seconds],
             waiting=[second.waiting for second in seconds],
+            tokens={pool.name: [second.tokens.get(pool.name) for second in seconds] for pool in self._signer.pools},
         )
 
     def _keys(self) -> Mapping[str, int]:

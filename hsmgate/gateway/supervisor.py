@@ -127,7 +127,12 @@ class Supervisor:
         Raises PinRefused, TokenMisconfigured or SignerStartError.
         """
         able = self.pool.abilities.capabilities
-        self._join(await start_patiently(self.token, self._folder, self._pin_file, able, self._note_failed_try))
+        self.pool.figures.starting = 1
+        try:
+            first = await start_patiently(self.token, self._folder, self._pin_file, able, self._note_failed_try)
+        finally:
+            self.pool.figures.starting = 0
+        self._join(first)
         self._start_rest()
 
     def _note_failed_try(self, error: SignerStartError) -> None:

@@ -9,7 +9,7 @@ from hsmgate.config import Server
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.current import Current
-from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault
+from hsmgate.gateway.figures import BOUNDS_SECONDS, End, StartFault, TokenFigures
 from hsmgate.gateway.history import SECONDS, History, quantile_ms
 from hsmgate.gateway.keyring import Keyring
 from hsmgate.gateway.loads import Loads
@@ -63,6 +63,16 @@ def test_seconds_that_were_missed_share_what_came(signer: BatchSigner) -> None:
     history.note(10 * SECONDS)
     assert len(history.latest(SECONDS)) == SECONDS
     assert history.count == 4 + 10 * SECONDS
+
+
+def test_each_token_has_a_rate_of_its_own(signer: BatchSigner, pool: TokenPool) -> None:
+    pool.figures.in_signer.add(0.001, 5)
+    history = new_history(signer)
+    pool.figures.in_signer.add(0.001, 6)
+    history.note(2)
+    pool.figures = TokenFigures()  # as of a token that has gone and come again
+    history.note(1)
+    assert [second.tokens for second in history.latest(SECONDS)] == [{"hsm": 3.0}, {"hsm": 3.0}, {"hsm": 0.0}]
 
 
 def test_it_has_an_end(signer: BatchSigner) -> None:

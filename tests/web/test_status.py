@@ -42,10 +42,13 @@ async def test_it_shows_what_happens(own_gateway: Gateway, own_demo: Demo, brows
         browser.wait(lambda: browser.find("#latency strong").text not in ("", "–"), "a latency")
         sessions = "#tokens tbody td:nth-of-type(3)"
         browser.wait(lambda: browser.find(sessions).text == "2", "both signers")
+        strip = "#tokens .strip"
+        browser.wait(lambda: browser.find(f"{strip} span").text not in ("", "–", "0"), "the token's own rate")
+        assert "demo, items per second, now: " in str(browser.find(f"{strip} svg").get_attribute("aria-label"))
         own_gateway.kill_signers(1)
         said = browser.wait(lambda: next((row.text for row in browser.all("#errors tbody tr")), None), "an error")
         assert browser.find("#ready").text == "Ready"
-        assert [one.get_attribute("aria-label") for one in browser.all("svg[role=img]")] != [None] * 3
+        assert [one.get_attribute("aria-label") for one in browser.all("svg[role=img]")] != [None] * 4
         assert browser.complaints() == []
         assert_nobody_else_was_asked(browser, own_gateway)
         return said
@@ -115,11 +118,12 @@ async def test_what_it_is_told_is_shown_as_text(gateway: Gateway, browser: Brows
     shown = browser.run(
         "const told = arguments[0]; return import('/web/tables.js').then((tables) => {"
         " const place = document.body.appendChild(document.createElement('div'));"
-        " place.append(tables.tokensView(told.tokens), tables.errorsView(told.errors), tables.keysView(told.keys),"
+        " place.append(tables.tokensView(told.tokens, (name) => ({ place: name })),"
+        " tables.errorsView(told.errors), tables.keysView(told.keys),"
         " tables.processText(told.text), ...tables.refusedView(told.refused)); return place.innerText })",
         told,
     )
-    assert shown.count(HTML) == 11
+    assert shown.count(HTML) == 12
     assert f"1 {HTML}, 2 missing" in shown
     assert f"down: {HTML} (not required)" in shown
     assert "up for 1 d 1 h · this is process 2 of 3" in shown

@@ -59,6 +59,26 @@ export class Chart {
   }
 }
 
+/** The same in a line of text, of one column and without a scale. */
+export class Strip {
+  constructor(name, unit) {
+    this.label = `${name}, ${unit}`;
+    this.line = svg("path", { class: "line line-1" });
+    this.picture = svg("svg", { role: "img", preserveAspectRatio: "none" }, this.line);
+    this.now = el("span");
+    this.place = el("div", { class: "strip" }, this.picture, this.now);
+  }
+
+  draw(values, seconds) {
+    const known = values.filter((value) => value !== null);
+    const now = number(values.at(-1) ?? null);
+    this.picture.setAttribute("viewBox", `0 0 ${seconds - 1} ${HEIGHT}`);
+    this.picture.setAttribute("aria-label", `${this.label}, now: ${now}; the most in ${values.length} seconds: ${number(Math.max(0, ...known))}`);
+    this.line.setAttribute("d", path(values, seconds - 1, evenlyOf(known)));
+    this.now.textContent = now;
+  }
+}
+
 /** A path through the values, the last at the right edge. */
 function path(values, width, axis) {
   const first = width + 1 - values.length;

@@ -1,13 +1,14 @@
 /** GET /status: asks /status.json again and again, and shows what it says. */
 
 import { el } from "./dom.js";
-import { Chart } from "./chart.js";
+import { Chart, Strip } from "./chart.js";
 import { errorsView, keysView, processText, refusedView, tokensView } from "./tables.js";
 
 const EVERY_MS = 1000;
 const CALMLY_MS = 10_000;
 const AFTER_FAILURE_MS = 3000;
 const PATIENCE_MS = 5000;
+const STRIP_SECONDS = 120;
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const place = (id) => document.getElementById(id);
@@ -21,11 +22,12 @@ const columns = charts.flatMap((chart) => chart.columns);
 const VIEWS = {
   problems: (problems) => problems.map((problem) => el("li", {}, problem)),
   config_refused: refusedView,
-  tokens: tokensView,
+  tokens: (tokens) => tokensView(tokens, stripOf),
   errors: errorsView,
   keys: keysView,
 };
 const shown = new Map();
+const strips = new Map();
 
 let history = null;
 let timer = null;
@@ -68,13 +70,21 @@ async function ask() {
 
 /** Join what came to what is there, up to the length of the history. More may come than was asked for. */
 function keep({ history: news, instance, now }) {
+  const overlap = history === null ? 0 : history.last - (news.last - news.ok.length);
+  const join = (before, after) => [...before.slice(0, Math.max(0, before.length - overlap)), ...after].slice(-news.seconds);
   const joined = { instance, at: now, last: news.last, seconds: news.seconds };
   for (const column of columns) {
     const before = history === null ? [] : history[column];
-    const overlap = history === null ? 0 : history.last - (news.last - news[column].length);
-    joined[column] = [...before.slice(0, Math.max(0, before.length - overlap)), ...news[column]].slice(-news.seconds);
+    joined[column] = join(before, news[column]);
   }
+  joined.tokens = {};
+  for (const [name, rates] of Object.entries(news.tokens)) joined.tokens[name] = join(history?.tokens[name] ?? [], rates);
   history = joined;
+}
+
+function stripOf(name) {
+  if (!strips.has(name)) strips.set(name, new Strip(name, "items per second"));
+  return strips.get(name);
 }
 
 function show(status) {
@@ -85,6 +95,7 @@ function show(status) {
   place("process").textContent = processText(status);
   for (const chart of charts) chart.draw(history);
   for (const [part, view] of Object.entries(VIEWS)) renew(part, status[part], view);
+  for (const [name, rates] of Object.entries(history.tokens)) stripOf(name).draw(rates.slice(-STRIP_SECONDS), STRIP_SECONDS);
 }
 
 /** Draw a part anew only where it has changed: somebody may be reading it, or have it read out. */

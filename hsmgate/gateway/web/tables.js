@@ -2,8 +2,9 @@
 
 import { el } from "./dom.js";
 
-export function tokensView(tokens) {
-  const heads = ["Token", "State", "Signers", "Sessions", "In hand", "Waiting"];
+/** stripOf: what pictures the rate of the token of that name. */
+export function tokensView(tokens, stripOf) {
+  const heads = ["Token", "State", "Signers", "Sessions", "In hand", "Waiting", "Items per second"];
   return table(heads, tokens.map((token) => [
     token.name,
     stateView(token),
@@ -11,6 +12,7 @@ export function tokensView(tokens) {
     token.sessions,
     token.in_flight,
     token.waiting,
+    stripOf(token.name).place,
   ]));
 }
 
