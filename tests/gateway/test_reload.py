@@ -12,7 +12,7 @@ import pytest
 from hsmgate.config import Config
 from hsmgate.errors import ConfigError
 from hsmgate.gateway import reload
-from hsmgate.gateway.reload import Party, Reloader, Takeover
+from hsmgate.gateway.reload import Party, Reloader, Takeover, in_force
 from tests.test_config import APP, APP_ID, TOKEN
 
 
@@ -92,6 +92,18 @@ async def test_a_change_is_taken_over_and_what_needs_a_restart_is_named(
     assert taken.endswith("changed: server.listen, server.max_items, token[0].uri, app[0].name")
     assert waiting.endswith("restart: server.listen, token[0].uri")
     assert watched.apps.taken == [["new"]]
+
+
+def test_what_waits_for_a_restart_is_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "hsmgate.toml"
+    audit = '[audit]\nfolder = "audit"\n'
+    started = Config.parse('[server]\nlisten = "127.0.0.1:1"\nmax_items = 1\n' + TOKEN + APP + audit, file)
+    new = Config.parse('[server]\nlisten = "127.0.0.1:2"\nmax_items = 2\n' + TOKEN, file)
+    now = in_force(started, new, ["server.listen", "audit"])
+    assert (now.server.listen, now.server.max_items, now.app) == ("127.0.0.1:1", 2, [])
+    assert (now.audit, now.file, now.text) == (started.audit, file, new.text)
+    assert in_force(new, started, ["audit.folder"]).audit is None
+    assert in_force(started, new, []) == new
 
 
 async def test_a_change_between_start_and_the_first_look_is_noticed(watched: Watched) -> None:
