@@ -22,8 +22,9 @@ class CommonFolder:
     """
 
     def __init__(self) -> None:
-        runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
-        self._path = Path(tempfile.mkdtemp(prefix="hsmgate-", dir=runtime))
+        runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        place = runtime if os.access(runtime, os.W_OK | os.X_OK) else None
+        self._path = Path(tempfile.mkdtemp(prefix="hsmgate-", dir=place))
         self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         (self._path / "pins").mkdir()
