@@ -73,5 +73,5 @@ class Troubles:
         yield ("a call met with an error of the gateway's own; the log says where", None), self._calls.bugs
         yield ("a new config was refused; the log says why", None), self._loads.refused
         if self._audit is not None:
-            yield ("a record could not be written to the audit log", None), self._audit.chain.lost_records
+            yield ("a record could not be written to the audit log", None), self._audit.chain.lost.records
             yield ("a call was refused: the audit log cannot be written", None), self._audit.refused_calls

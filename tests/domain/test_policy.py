@@ -1,6 +1,8 @@
 """Which keys an app may use, and how."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hsmgate.domain.model import KeyType, Mode, SignParams
 from hsmgate.domain.policy import Grant, Limits, SigningRules
@@ -38,6 +40,32 @@ KID = "0a1b2c3d-0000-4000-8000-000000000001"
 )
 def test_a_star_is_anything_and_a_question_mark_one_character(pattern: str, name: str, covered: bool) -> None:
     assert Grant.of([pattern], []).covers(name, KID) is covered
+
+
+def matches(pattern: str, name: str) -> bool:
+    """The same in the plainest way: the beginnings of the name that the pattern's beginnings match, grown together."""
+    ends = {0}
+    for sign in pattern:
+        if sign == "*":
+            ends = set(range(min(ends, default=len(name) + 1), len(name) + 1))
+        else:
+            ends = {end + 1 for end in ends if end < len(name) and sign in ("?", name[end])}
+    return len(name) in ends
+
+
+@given(st.lists(st.text("ab*?.\n", min_size=1, max_size=12), max_size=3), st.text("ab.*\n", max_size=24))
+@example(["*ab*ab"], "ab")
+@example(["*a?*b"], "aaab")
+@example(["a*a"], "a")
+def test_patterns_match_as_the_plainest_way_says(patterns: list[str], name: str) -> None:
+    assert Grant.of(patterns, []).covers(name, KID) is any(matches(pattern, name) for pattern in patterns)
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 100 + "*b", "*a?" * 100 + "b", "*" * 100 + "b", "*" + "?*" * 100 + "b"])
+def test_a_long_name_that_nearly_matches_is_told_before_the_world_ends(pattern: str) -> None:
+    name = "a" * 4096
+    assert not Grant.of([pattern], []).covers(name, KID)
+    assert Grant.of([pattern], []).covers(name[:-1] + "b", KID)
 
 
 def test_a_kid_covers_its_key_whatever_the_name() -> None:
