@@ -81,7 +81,8 @@ class App(Section):
 
     hashes: list[Hash] | None = None
     """the hashes that it may sign with, MGF1's too, in any case; without this, all. What needs no hash (Ed25519 and
-    Ed448, ML-DSA over `data`) is allowed whatever stands here, unless the item names a hash"""
+    Ed448, ML-DSA over `data`) is allowed whatever stands here, unless the item names a hash. With a `hash`, an
+    item must name it then"""
 
     paddings: list[Literal["PKCS1_V15", "PSS"]] = ["PKCS1_V15", "PSS"]
     """of RSA keys, those that it may sign with"""

@@ -54,6 +54,9 @@ ML_DSA_PARAMETER_SETS = {1: "MlDsa44", 2: "MlDsa65", 3: "MlDsa87"}
 
 ML_DSA_SIGNATURE_SIZES = {"MlDsa44": 2420, "MlDsa65": 3309, "MlDsa87": 4627}
 EDWARDS_SIGNATURE_SIZES = {"Ed25519": 64, "Ed448": 114}
+EDWARDS_PREHASHES = {"Ed25519": "SHA512", "Ed448": None}
+"""What the digest of Ed25519ph and Ed448ph is made with (RFC 8032, section 5), by the contract's name: of Ed448ph it is
+SHAKE256 of 64 bytes, for which the contract has none."""
 
 
 def plan(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
@@ -176,12 +179,18 @@ def _dsa_like(
 
 
 def _edwards(params: SignParams, key: KeyInfo, token: Capabilities) -> Plan:
-    """EdDSA (RFC 8032): `data` is signed as it is, `hash` as the prehash of Ed25519ph or Ed448ph."""
+    """EdDSA (RFC 8032): `data` is signed as it is, `hash` as the prehash of Ed25519ph or Ed448ph.
+
+    What hashes is the curve's to say. `hash_alg` counts for nothing with `data`, which some clients send it with, but a
+    `hash` of another is no prehash.
+    """
     curve = key.type.value
     size = EDWARDS_SIGNATURE_SIZES[curve]
     if params.prehashed:
         if not token.can(can.edwards_prehash(curve)):
             raise Unsupported(f"hash: it asks for {curve}ph, which this token was not seen to do; send `data`")
+        if params.hash_alg is not None and _digest(params).name != EDWARDS_PREHASHES[curve]:
+            raise BadItem(f"hash_alg: {curve}ph goes with {EDWARDS_PREHASHES[curve] or 'none'}")
         return Plan(CKM_EDDSA, EddsaParameter(prehash=True), _of_length("hash", 64, f"{curve}ph"), size)
     if not token.can(can.edwards(curve)):
         _require(token, can.edwards_with_parameter(curve))

@@ -36,6 +36,9 @@ class SigningRules:
             raise NotPermitted(f"{payload}: this app may not sign it, only `{other}`")
         if self.hashes is not None and params.hash_alg is not None:
             self._check_hash(params.hash_alg, "hash_alg", self.hashes)
+        elif self.hashes is not None and params.prehashed:
+            # Ed25519ph and Ed448ph would take it, and have hashes of their own.
+            raise NotPermitted("hash_alg: missing, and this app may not sign a `hash` without saying what made it")
         if params.mode is None:
             return
         if params.mode.name in PADDINGS and params.mode.name not in self.paddings:

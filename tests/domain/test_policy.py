@@ -145,6 +145,11 @@ def test_what_the_rules_do_not_name_is_refused(params: SignParams, text: str) ->
     assert str(caught.value) == text
 
 
+def test_a_hash_that_does_not_say_what_made_it_is_refused_where_some_hashes_are() -> None:
+    with pytest.raises(NotPermitted, match=r"^hash_alg: missing, "):
+        SigningRules(frozenset({"SHA256", "SHA512"})).check(SignParams(None, prehashed=True))
+
+
 def test_an_app_may_be_kept_from_data() -> None:
     with pytest.raises(NotPermitted, match=r"^data: this app may not sign it, only `hash`$"):
         SigningRules(payloads=frozenset({"hash"})).check(DATA)
