@@ -5,9 +5,9 @@
 
 The credential stands for what the token was given for (auth.Identity): a session ends with it.
 The seal is HMAC-SHA256 under a secret that the HSM derives, so a token is good in every worker and every replica that
-has the HSM, and after a restart, without storage of ours. What one gateway alone knows: when it saw a token last (one
-that is idle for IDLE_SECONDS is dead, counted by each gateway for itself), and which tokens it was told to terminate
-(others learn nothing of it; there the token dies by its idle time). No token lives longer than LIFE_SECONDS.
+has the HSM, and after a restart, without storage of ours. What one gateway alone knows: when it saw a token used last
+(one that is idle for IDLE_SECONDS is dead, counted by each gateway for itself), and which tokens it was told to
+terminate (others learn nothing of it; there the token dies by its idle time). No token lives longer than LIFE_SECONDS.
 """
 
 import base64
@@ -19,7 +19,9 @@ import os
 import struct
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hsmgate.errors import ItemError
@@ -30,8 +32,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 600
 LIFE_SECONDS = 24 * 3600
 PURPOSE = "session tokens"
-PRUNE_AT_LEAST = 1000
-"""Tokens that are remembered before any is forgotten."""
+REMEMBERED_AT_MOST = 50_000
+"""Tokens of one app whose last use is remembered, and as many that were terminated; some 190 bytes each."""
 
 OLDER_AT_MOST = 4
 """Secrets of tokens that have left the config. What they sealed is good here for as long as it lives anyway."""
@@ -51,6 +53,43 @@ class Session(NamedTuple):
     credential: bytes
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one app's tokens, by their nonces. What is forgotten for want of room is dead the sooner.
+
+    used: when each was used last, the oldest use first.
+    terminated: when each was issued that was ended before its time, the oldest end first.
+    dead_until: all that were issued then or before are dead.
+    newest: when one was issued or used last; another gateway's clock may be ahead of ours.
+    """
+
+    used: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
+    terminated: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+    dead_until: int = -1
+    newest: float = 0.0
+
+    def use(self, nonce: bytes, now: float) -> None:
+        """It was used now."""
+        self.used[nonce] = now
+        self.used.move_to_end(nonce)
+        while len(self.used) > REMEMBERED_AT_MOST or now - next(iter(self.used.values())) > IDLE_SECONDS:
+            self.used.popitem(last=False)
+
+    def terminate(self, nonce: bytes, issued: int, now: float) -> None:
+        """It is dead from now on: by this, and when this is forgotten, because it was not used for so long."""
+        self.used.pop(nonce, None)
+        self.terminated[nonce] = issued
+        while len(self.terminated) > REMEMBERED_AT_MOST:
+            self.dead_until = max(self.dead_until, self.terminated.popitem(last=False)[1])
+        while self.terminated and now - next(iter(self.terminated.values())) > IDLE_SECONDS:
+            self.terminated.popitem(last=False)
+
+    def is_dead(self, nonce: bytes, issued: int, now: float) -> bool:
+        """Whether it was terminated, or is idle for too long."""
+        last_seen = max(self.used.get(nonce, 0.0), issued)
+        return nonce in self.terminated or issued <= self.dead_until or now - last_seen > IDLE_SECONDS
+
+
 class Sessions:
     """The session tokens of this gateway."""
 
@@ -61,22 +100,16 @@ class Sessions:
         self._teller: TokenPool | None = None
         self._older: list[bytes] = []
         self._asked_at = -RETRY_SECONDS
-        self._seen: dict[bytes, float] = {}
-        self._terminated: dict[bytes, float] = {}
-        self._prune_at = PRUNE_AT_LEAST
+        self._memories: OrderedDict[bytes, _Memory] = OrderedDict()  # by app id, the one that was quiet longest first
 
     async def issue(self, app_id: str, credential: bytes, until: float = math.inf) -> tuple[str, int]:
         """A new token for the app, and the seconds that it lives without being used. It dies `until` at the latest."""
         if self._secret is None or self._teller_has_left():
             await self._derive(create=True)
         secret = self._secret = self._secret or self._make_do()
-        now = self._clock()
-        if len(self._seen) + len(self._terminated) >= self._prune_at:
-            self._prune(now)
-        nonce = os.urandom(16)
-        self._seen[nonce] = now
-        life = int(max(0, min(LIFE_SECONDS, until - now)))
-        fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, int(now), life, nonce, credential)
+        issued = math.ceil(self._clock())  # rounded down, it would be idle before its time
+        life = int(max(0, min(LIFE_SECONDS, until - issued)))
+        fields = _FIELDS.pack(_VERSION, uuid.UUID(app_id).bytes, issued, life, os.urandom(16), credential)
         token = base64.urlsafe_b64encode(fields + self._seal(secret, fields)).decode().rstrip("=")
         return token, min(life, IDLE_SECONDS)
 
@@ -92,20 +125,19 @@ class Sessions:
                 return None
         _, app_id, issued, life, nonce, credential = _FIELDS.unpack(fields)
         now = self._clock()
-        last_seen = max(self._seen.get(nonce, 0.0), issued)
-        if nonce in self._terminated or now - last_seen > IDLE_SECONDS or now - issued > life:
+        memory = self._memory(app_id, issued, now)
+        if now - issued > life or memory.is_dead(nonce, issued, now):
             return None
-        self._seen[nonce] = now
+        memory.use(nonce, now)
         return Session(str(uuid.UUID(bytes=app_id)), credential)
 
     def terminate(self, token: str) -> None:
-        """Make the token dead here."""
+        """Make a token of ours dead here."""
         parts = _split(token)
-        if parts is not None:
-            _, _, issued, life, nonce, _ = _FIELDS.unpack(parts[0])
-            # Not seen any more, it dies of idleness, and then need not be remembered.
-            self._seen.pop(nonce, None)
-            self._terminated[nonce] = issued + min(life, IDLE_SECONDS)
+        if parts is not None and self._is_ours(*parts):
+            _, app_id, issued, _, nonce, _ = _FIELDS.unpack(parts[0])
+            now = self._clock()
+            self._memory(app_id, issued, now).terminate(nonce, issued, now)
 
     def _seal(self, secret: bytes, fields: bytes) -> bytes:
         return hmac.digest(secret, fields, "sha256")
@@ -142,12 +174,17 @@ class Sessions:
         log.warning("no token can derive the secret of session tokens: they are good in this process only")
         return os.urandom(32)
 
-    def _prune(self, now: float) -> None:
-        """Forget what is dead anyway."""
-        self._seen = {nonce: seen for nonce, seen in self._seen.items() if now - seen <= IDLE_SECONDS}
-        self._terminated = {nonce: until for nonce, until in self._terminated.items() if until >= now}
-        # To look through all of them for each new one would take as long as there are many.
-        self._prune_at = max(PRUNE_AT_LEAST, 2 * (len(self._seen) + len(self._terminated)))
+    def _memory(self, app_id: bytes, issued: int, now: float) -> _Memory:
+        """What is remembered of the app's tokens, of which one that was issued then is to be looked at now.
+
+        Where even an app's newest token is idle, nothing need be remembered.
+        """
+        memory = self._memories.setdefault(app_id, _Memory())
+        memory.newest = max(memory.newest, issued, now)
+        self._memories.move_to_end(app_id)
+        while now - next(iter(self._memories.values())).newest > IDLE_SECONDS:
+            self._memories.popitem(last=False)
+        return memory
 
 
 def _split(token: str) -> tuple[bytes, bytes] | None:

@@ -56,7 +56,6 @@ def check_identity(identity: Identity, text: str, made: frozenset[str] | None) -
     assert now < identity.until <= int(claims["exp"]) + LEEWAY_SECONDS
     assert math.isfinite(identity.until)
     finish(_sessions().issue(identity.app.id, identity.credential, identity.until))
-    _sessions()._seen.clear()
 
 
 def signed(words: bytes, kid: str) -> str:

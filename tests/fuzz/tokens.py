@@ -42,11 +42,11 @@ def check(data: bytes) -> None:
             "a session token was accepted that nobody issued"
         )
     assert len(_AUTHENTICATOR._seen) <= SEEN_AT_MOST
-    assert len(sessions._seen) <= 1
+    assert len(sessions._memories) <= 1
     if credentials is not None and (app is not None or by_token is not None):
         sessions.terminate(credentials)  # as the call of that name does
         assert finish(sessions.identify(token)) == (Session(APP_ID, CREDENTIAL) if by_token is None else None)
-        sessions._terminated.clear()
+        sessions._memories.clear()
 
 
 @cache
