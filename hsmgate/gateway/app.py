@@ -36,7 +36,7 @@ from hsmgate.gateway.routes import (
 from hsmgate.gateway.sessions import Sessions
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.status import Status
-from hsmgate.gateway.tls import Tls
+from hsmgate.gateway.tls import NO_CLIENT_CA, Tls
 from hsmgate.gateway.troubles import Troubles
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def make_app(
     loads = loads or Loads()
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_each_call])
     app[session.SESSIONS] = Sessions(signer.pools)
-    app[credentials.CALLERS] = Callers(config, app[session.SESSIONS])
+    app[credentials.CALLERS] = Callers(config, app[session.SESSIONS], lambda: tls.client_ca if tls else NO_CLIENT_CA)
     app.cleanup_ctx.append(_callers)
     app[CONNECTIONS] = Connections(signer.current)
     app[CALLS] = Calls()

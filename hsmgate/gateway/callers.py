@@ -10,19 +10,20 @@ from typing import Self
 
 from hsmgate import config
 from hsmgate.gateway.auth import Authenticator, Identity, credential_id, split_api_key
-from hsmgate.gateway.client_certificates import CertificateAuthenticator
-from hsmgate.gateway.jwts import JwtAuthenticator
+from hsmgate.gateway.client_certificates import CertificateAuthenticator, ClientCertificate
+from hsmgate.gateway.jwts import JwtAuthenticator, jwt_credential
 from hsmgate.gateway.key_sets import KeySet, source_of
 from hsmgate.gateway.reload import Party, Takeover
-from hsmgate.gateway.sessions import Sessions
+from hsmgate.gateway.sessions import Session, Sessions
+from hsmgate.gateway.tls import ClientCa
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a request shows: the Authorization header's value, and on demand the connection's certificate, DER."""
+    """What a request shows: the Authorization header's value, and on demand the connection's certificate."""
 
     authorization: str | None
-    certificate: Callable[[], bytes | None]
+    certificate: Callable[[], ClientCertificate | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +33,45 @@ class _Known:
     keys: Authenticator
     certificates: CertificateAuthenticator
     jwts: JwtAuthenticator
-    credentials: dict[str, frozenset[bytes]]  # by app id
+    credentials: dict[str, frozenset[bytes]]  # by app id; but for those of certificates
 
     @classmethod
-    def of(cls, loaded: config.Config, key_sets: Mapping[tuple[str, str], KeySet]) -> Self:
-        issuers = {provider.name: provider.issuer for provider in loaded.jwt_provider}
+    def of(
+        cls,
+        loaded: config.Config,
+        key_sets: Mapping[tuple[str, str], KeySet],
+        client_ca: Callable[[], ClientCa],
+    ) -> Self:
+        providers = {provider.name: provider for provider in loaded.jwt_provider}
         return cls(
             Authenticator(loaded.app),
-            CertificateAuthenticator(loaded.app),
+            CertificateAuthenticator(loaded.app, client_ca),
             JwtAuthenticator(loaded.app, [(one, key_sets[one.name, one.jwks]) for one in loaded.jwt_provider]),
-            {app.id: frozenset(_credentials(app, issuers.get(app.jwt_provider or "", ""))) for app in loaded.app},
+            {app.id: frozenset(_credentials(app, providers.get(app.jwt_provider or ""))) for app in loaded.app},
         )
 
+    def lets_in(self, session: Session) -> bool:
+        """Whether what the session was given for would still let its app in."""
+        app_id, credential = session
+        return credential in self.credentials.get(app_id, ()) or credential in self.certificates.credentials(app_id)
 
-def _credentials(app: config.App, issuer: str) -> Iterator[bytes]:
-    """What stands for the app's credentials in sessions."""
+
+def _credentials(app: config.App, provider: config.JwtProvider | None) -> Iterator[bytes]:
+    """What stands for the app's API keys and JWTs in sessions."""
     yield from (credential_id("key", secret) for secret in app.secret_sha256)
-    yield from (credential_id("certificate", name) for name in app.certificates or ())
-    yield from (credential_id("jwt", issuer, subject) for subject in app.jwt_subjects or ())
+    if provider is not None:
+        yield from (jwt_credential(provider, subject) for subject in app.jwt_subjects or ())
 
 
 class Callers:
-    """Tells who calls, by the config as it is now."""
+    """Tells who calls, by the config as it is now.
 
-    def __init__(self, loaded: config.Config, sessions: Sessions) -> None:
+    client_ca: says what client certificates are verified against now.
+    """
+
+    def __init__(self, loaded: config.Config, sessions: Sessions, client_ca: Callable[[], ClientCa]) -> None:
         self._sessions = sessions
+        self._client_ca = client_ca
         self._key_sets: dict[tuple[str, str], KeySet] = {}
         self._running = False
         self.party = Party(frozenset({"app", "jwt_provider"}), self._prepare)
@@ -80,7 +95,7 @@ class Callers:
             (name, jwks): self._key_sets.get((name, jwks)) or KeySet(name, source_of(jwks, loaded.folder))
             for name, jwks in places
         }
-        known = _Known.of(loaded, key_sets)
+        known = _Known.of(loaded, key_sets, self._client_ca)
         return lambda: self._take(known, key_sets)
 
     def _take(self, known: _Known, key_sets: dict[tuple[str, str], KeySet]) -> None:
@@ -106,9 +121,9 @@ class Callers:
             return self._by_certificate(shown.certificate(), app_id) if app_id and not secret else None
         return await self._by_session(token) if by_session else None
 
-    def _by_certificate(self, der: bytes | None, app_id: str | None) -> Identity | None:
+    def _by_certificate(self, shown: ClientCertificate | None, app_id: str | None) -> Identity | None:
         """The app whose certificate that is: the one of that id, or else the only one."""
-        identities = self._known.certificates.identities(der) if der else {}
+        identities = self._known.certificates.identities(shown) if shown else {}
         if app_id is None and len(identities) == 1:
             (app_id,) = identities
         identity = identities.get(app_id or "")
@@ -124,7 +139,7 @@ class Callers:
 
     async def _by_session(self, token: str) -> Identity | None:
         session = await self._sessions.identify(token)
-        if session is None or session.credential not in self._known.credentials.get(session.app_id, ()):
+        if session is None or not self._known.lets_in(session):
             return None
         app = self._known.keys.app(session.app_id)
         return Identity(app, session.credential) if app else None

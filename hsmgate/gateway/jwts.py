@@ -44,6 +44,12 @@ class _Seen:
     version: object
 
 
+def jwt_credential(provider: config.JwtProvider, subject: str) -> bytes:
+    """What stands for a provider's JWTs of that subject, as long as the config trusts them in the same way."""
+    words = provider.issuer, provider.audience, provider.jwks, *sorted(provider.algorithms)
+    return credential_id("jwt", *words, subject)
+
+
 class JwtAuthenticator:
     """Tells apps by JWTs."""
 
@@ -88,7 +94,7 @@ class JwtAuthenticator:
         app = provider.apps.get(payload["sub"]) if payload else None
         if payload is None or app is None:
             return None
-        credential = credential_id("jwt", provider.config.issuer, payload["sub"])
+        credential = jwt_credential(provider.config, payload["sub"])
         until = min(int(payload["exp"]) + LEEWAY_SECONDS, LATEST)
         return _Seen(Identity(app, credential, until), provider.keys, version)
 

@@ -1,8 +1,10 @@
 """TLS, as the config and its three files have it, also after the files have changed."""
 
 import asyncio
+import hashlib
 import logging
 import math
+import re
 import ssl
 import threading
 from dataclasses import dataclass
@@ -25,7 +27,38 @@ WORDS = frozenset({"server.tls_certificate", "server.tls_key", "server.client_ca
 
 log = logging.getLogger(__name__)
 
+_PEM_BLOCK = re.compile(rb"-----BEGIN .+?-----END [^\n]+?-----", re.DOTALL)
+
 _Stamp = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCa:
+    """What the client certificates of a connection were verified against.
+
+    blocks: the PEM blocks of the file, each without its line ends.
+    """
+
+    blocks: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Raises OSError."""
+        return cls(frozenset(b"".join(block.split()) for block in _PEM_BLOCK.findall(file.read_bytes())))
+
+    @property
+    def id(self) -> str:
+        """What stands for the blocks, in whatever order: the same in every process that has them."""
+        return hashlib.sha256(b"\n".join(sorted(self.blocks))).hexdigest()
+
+
+NO_CLIENT_CA = ClientCa()
+
+
+class _Context(ssl.SSLContext):
+    """The context of connections that begin with the same files."""
+
+    client_ca = NO_CLIENT_CA
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +87,9 @@ class TlsFiles:
             server.client_certificates == "required",
         )
 
-    def load(self) -> ssl.SSLContext:
+    def load(self) -> _Context:
         """What the files say now. Raises ConfigError."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = _Context(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(CIPHERS)
         try:
@@ -65,6 +98,8 @@ class TlsFiles:
             raise ConfigError([f"server.tls_certificate, server.tls_key: {_reason(error)}"]) from None
         if self.client_ca is not None:
             try:
+                # First: a file that changes meanwhile is taken for the older one, and is soon read again.
+                context.client_ca = ClientCa.read(self.client_ca)
                 context.load_verify_locations(self.client_ca)
             except (OSError, ssl.SSLError) as error:
                 raise ConfigError([f"server.client_ca: {_reason(error)}"]) from None
@@ -92,9 +127,9 @@ class NewestContext(ssl.SSLContext):
     asyncio and uvloop ask a context for nothing but `wrap_bio`.
     """
 
-    newest: ssl.SSLContext
+    newest: _Context
 
-    def __new__(cls, newest: ssl.SSLContext) -> Self:
+    def __new__(cls, newest: _Context) -> Self:
         """Start with this one."""
         self = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
         self.newest = newest
@@ -131,6 +166,11 @@ class Tls:
         """That of a config, None for plain http. Raises ConfigError."""
         files = TlsFiles.of(config)
         return cls(files) if files is not None else None
+
+    @property
+    def client_ca(self) -> ClientCa:
+        """What client certificates are verified against now."""
+        return self.context.newest.client_ca
 
     async def watch(self) -> None:
         """Follow the files, for ever."""
@@ -171,7 +211,7 @@ class Tls:
         stamp, newest, expires_at = files.stamp(), files.load(), files.expires_at()
         return lambda: self._take(files, stamp, newest, expires_at)
 
-    def _take(self, files: TlsFiles, stamp: _Stamp, newest: ssl.SSLContext, expires_at: float) -> None:
+    def _take(self, files: TlsFiles, stamp: _Stamp, newest: _Context, expires_at: float) -> None:
         with self._taking:
             self._files, self._seen, self._changed = files, stamp, False
             self.context.newest, self.expires_at = newest, expires_at

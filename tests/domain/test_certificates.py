@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from hsmgate import config
 from hsmgate.domain.certificates import CertificateName, names_of
-from hsmgate.gateway.client_certificates import CertificateAuthenticator
 from tests.certificates import make_certificates
 
 
@@ -84,13 +81,3 @@ def test_a_subject_that_is_like_it_is_another(tmp_path: Path, written: str) -> N
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"wants|write it like"):
         CertificateName.read(text)
-
-
-def test_a_certificate_of_an_unknown_version_is_nobodys(tmp_path: Path) -> None:
-    file = make_certificates(tmp_path).make_client("one", "CN=a")
-    der = x509.load_pem_x509_certificate(file.read_bytes()).public_bytes(Encoding.DER)
-    version_3, version_8 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"
-    app = config.App(id="5d1e1f52-8a3b-4c6d-9e7f-001122334455", name="a", certificates=["subject:CN=a"])
-    one = CertificateAuthenticator([app])
-    assert [*one.identities(der)] == [app.id]
-    assert not one.identities(der.replace(version_3, version_8))

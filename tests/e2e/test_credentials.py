@@ -164,6 +164,11 @@ def client(ca: Path, certificate: Path | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting))
 
 
+async def status(one: aiohttp.ClientSession, url: str) -> int:
+    async with one.post(url) as response:
+        return response.status
+
+
 def basic(app_id: str, secret: str = "") -> str:
     return "Basic " + base64.b64encode(f"{app_id}:{secret}".encode()).decode()
 
@@ -304,6 +309,42 @@ async def test_a_name_that_is_taken_from_an_app_ends_its_sessions(scene: Scene) 
     assert await scene.call(REFRESH, by_jwt) == 204
     scene.demo.config.write_text(text)
     await scene.until(204, by_certificate)
+
+
+async def test_a_ca_that_is_removed_ends_the_sessions_and_the_connections_of_its_certificates(
+    scene: Scene, tmp_path: Path
+) -> None:
+    ca, url = scene.certificates.ca, scene.gateway.url + REFRESH
+    first, second = ca.read_bytes(), make_certificates(tmp_path).ca.read_bytes()
+    _, by_certificate, _ = await scene.session(None, "machine")
+    _, by_key, _ = await scene.session(scene.key(scene.demo.api_key), "machine")
+    async with client(ca, ca.with_name("machine.pem")) as one:
+        assert await status(one, url) == 204
+        ca.write_bytes(second + first)
+        await scene.until(401, by_certificate)
+        assert await status(one, url) == 204, "the open connection's CA is still there"
+        _, by_certificate_again, _ = await scene.session(None, "machine")
+        ca.write_bytes(second)
+        await scene.until(401, by_certificate_again)
+        assert await status(one, url) == 401
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError, ConnectionError)):
+            await status(one, url)  # the connection has ended, and there is no other
+    assert await scene.call(REFRESH, by_key) == 204
+    ca.write_bytes(first)
+    await scene.until(204, by_certificate)
+
+
+async def test_a_provider_that_is_trusted_otherwise_ends_the_sessions_of_its_jwts(scene: Scene) -> None:
+    text = scene.demo.config.read_text()
+    _, by_jwt, _ = await scene.session("Bearer " + scene.provider.token())
+    _, of_another, _ = await scene.session("Bearer " + scene.provider.token(iss=FILE))
+    provider = f'issuer = "{ISSUER}"\n'
+    scene.demo.config.write_text(text.replace(provider, provider + 'algorithms = ["ES256"]\n'))
+    await scene.until(401, by_jwt)
+    assert await scene.call(REFRESH, of_another) == 204
+    assert await scene.call(REFRESH, "Bearer " + scene.provider.token()) == 204
+    scene.demo.config.write_text(text)
+    await scene.until(204, by_jwt)
 
 
 async def test_a_config_with_a_mistake_is_refused_in_full(scene: Scene) -> None:

@@ -10,7 +10,9 @@ from cryptography import x509
 from hsmgate import config
 from hsmgate.gateway.auth import Identity, credential_id
 from hsmgate.gateway.callers import Callers, Shown
+from hsmgate.gateway.client_certificates import ClientCertificate
 from hsmgate.gateway.sessions import Sessions
+from hsmgate.gateway.tls import NO_CLIENT_CA
 from tests.fuzz.certificates import SUBJECT, make_certificate, ours
 from tests.fuzz.jwts import check_identity, good_token, provider_made
 from tests.fuzz.jwts import seeds as jwt_seeds
@@ -64,7 +66,7 @@ def check(data: bytes) -> None:
     der, apps = certificates()[first % 7]
     # As aiohttp gives headers.
     authorization = data[1:].decode("utf-8", "surrogateescape") if first < 224 else None
-    shown = Shown(authorization, lambda: der)
+    shown = Shown(authorization, lambda: ClientCertificate(der, NO_CLIENT_CA) if der is not None else None)
     callers, token = _callers()
     identity = finish(callers.identify(shown))
     without = finish(callers.identify(shown, by_session=False))
@@ -100,7 +102,7 @@ _CREDENTIAL = credential_id("key", SECRET_SHA256)
 def _callers() -> tuple[Callers, str]:
     """Callers by that config, and a session token of one of them."""
     sessions = Sessions([], lambda: NOW)
-    callers = Callers(CONFIG, sessions)
+    callers = Callers(CONFIG, sessions, lambda: NO_CLIENT_CA)
     (keys,) = callers._key_sets.values()
     give_keys(keys, json.dumps(key_set(provider_keys())).encode())
     return callers, finish(sessions.issue(APP_ID, _CREDENTIAL))[0]

@@ -14,7 +14,8 @@ from cryptography.x509.oid import NameOID
 from hsmgate import config
 from hsmgate.domain.certificates import CertificateName
 from hsmgate.gateway.auth import SEEN_AT_MOST
-from hsmgate.gateway.client_certificates import CertificateAuthenticator
+from hsmgate.gateway.client_certificates import CertificateAuthenticator, ClientCertificate
+from hsmgate.gateway.tls import NO_CLIENT_CA
 from tests.fuzz.target import Target, check_text
 from tests.fuzz.tokens import APP_ID
 
@@ -33,7 +34,7 @@ def _app_id(number: int) -> str:
 
 
 APPS = [config.App(id=_app_id(number), name=entry, certificates=[entry]) for number, entry in enumerate(ENTRIES, 1)]
-_AUTHENTICATOR = CertificateAuthenticator(APPS)
+_AUTHENTICATOR = CertificateAuthenticator(APPS, lambda: NO_CLIENT_CA)
 
 
 def check(data: bytes) -> None:
@@ -46,8 +47,9 @@ def check(data: bytes) -> None:
 
 def check_certificate(der: bytes) -> None:
     """The apps whose names stand in it, each whole, and no others."""
-    found = _AUTHENTICATOR.identities(der)
-    assert _AUTHENTICATOR.identities(der) == found
+    shown = ClientCertificate(der, NO_CLIENT_CA)
+    found = _AUTHENTICATOR.identities(shown)
+    assert _AUTHENTICATOR.identities(shown) == found
     assert len(_AUTHENTICATOR._seen) <= SEEN_AT_MOST
     for number, entry in enumerate(ENTRIES, 1):
         assert _app_id(number) not in found or _stands_in(der, entry), f"a certificate passes for {entry}"

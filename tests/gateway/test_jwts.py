@@ -16,7 +16,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from hsmgate import config
 from hsmgate.gateway import key_sets
-from hsmgate.gateway.jwts import LEEWAY_SECONDS, JwtAuthenticator
+from hsmgate.gateway.jwts import LEEWAY_SECONDS, JwtAuthenticator, jwt_credential
 from hsmgate.gateway.key_sets import FileSource, KeySet, KeysNotHad, Source, UrlSource
 from hsmgate.gateway.sessions import IDLE_SECONDS, Sessions
 from tests.jwt_provider import (
@@ -292,3 +292,18 @@ async def test_a_file_is_read_again_when_it_changes(keys: Provider, tmp_path: Pa
                 await asyncio.sleep(0.01)
     finally:
         key_file.stop()
+
+
+def test_what_stands_for_a_jwt_in_sessions_is_another_when_its_provider_is_trusted_otherwise() -> None:
+    words: dict[str, Any] = {"name": "idp", "issuer": ISSUER, "audience": AUDIENCE, "jwks": "file:keys.json"}
+    first = config.JwtProvider(**words, algorithms=["ES256", "RS256"])
+    alike = config.JwtProvider(**(words | {"name": "other"}), algorithms=["RS256", "ES256"])
+    others: list[dict[str, Any]] = [
+        {"issuer": "https://x"},
+        {"audience": "x"},
+        {"jwks": "file:x"},
+        {"algorithms": ["ES256"]},
+    ]
+    made = {jwt_credential(config.JwtProvider(**({**first.model_dump()} | other)), SUBJECT) for other in others}
+    assert jwt_credential(first, SUBJECT) == jwt_credential(alike, SUBJECT)
+    assert len(made | {jwt_credential(first, SUBJECT), jwt_credential(first, "x")}) == 6

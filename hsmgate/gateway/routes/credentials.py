@@ -4,6 +4,7 @@ from aiohttp import web
 
 from hsmgate.gateway.auth import App, Identity
 from hsmgate.gateway.callers import Callers, Shown
+from hsmgate.gateway.client_certificates import ClientCertificate
 from hsmgate.gateway.key_sets import KeysNotHad
 from hsmgate.gateway.requests import CALLER
 from hsmgate.gateway.routes.errors import RETRY
@@ -33,13 +34,16 @@ async def identify(request: web.Request, *, by_session: bool) -> Identity:
         raise web.HTTPServiceUnavailable(text=text, headers=RETRY) from None
     if identity is None:
         text = "no valid credentials: send an API key, a session token, a JWT or a client certificate of an app"
-        raise web.HTTPUnauthorized(text=text, headers=CHALLENGE)
+        error = web.HTTPUnauthorized(text=text, headers=CHALLENGE)
+        if _certificate(request) is not None:
+            error.force_close()  # client_ca may have changed, and a new connection is verified against what it is now
+        raise error
     request[CALLER] = identity.app
     return identity
 
 
-def _certificate(request: web.Request) -> bytes | None:
-    """The client's certificate, DER. TLS has verified it, or there would be no connection.
+def _certificate(request: web.Request) -> ClientCertificate | None:
+    """The client's certificate. TLS has verified it, or there would be no connection.
 
     A browser shows it for the pages of every site, so what another site's page sends (Sec-Fetch-Site, W3C Fetch
     Metadata) is not its owner's word.
@@ -47,5 +51,7 @@ def _certificate(request: web.Request) -> bytes | None:
     if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
         return None
     tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-    der: bytes | None = tls.getpeercert(binary_form=True) if tls else None
-    return der
+    if tls is None:
+        return None
+    der = tls.getpeercert(binary_form=True)
+    return ClientCertificate(der, tls.context.client_ca) if der else None
