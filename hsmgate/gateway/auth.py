@@ -75,7 +75,9 @@ class Authenticator:
         identity = self._seen.get(header)
         if identity is None:
             identity = self._identify(authorization)
-            if identity is not None and len(self._seen) < SEEN_AT_MOST:
+            if identity is not None:
+                if len(self._seen) >= SEEN_AT_MOST:
+                    del self._seen[next(iter(self._seen))]  # the one that came first
                 self._seen[header] = identity
         return identity
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hsmgate import config
-from hsmgate.gateway.auth import Authenticator
+from hsmgate.gateway.auth import SEEN_AT_MOST, Authenticator
 
 APP_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334455"
 OTHER_ID = "5d1e1f52-8a3b-4c6d-9e7f-001122334456"
@@ -98,6 +98,16 @@ def test_anything_else_is_nobody(authorization: str) -> None:
 def test_junk_is_nobody(junk: str) -> None:
     for authorization in (junk, f"Basic {junk}", f"Bearer {junk}"):
         assert AUTHENTICATOR.identify(authorization) is None
+
+
+def test_a_thousand_spellings_of_one_key_leave_room_for_the_others() -> None:
+    one = Authenticator([app(APP_ID, SECRET), app(OTHER_ID, "other")])
+    for number in range(SEEN_AT_MOST + 10):
+        assert one.identify(f"Basic {' ' * number}{api_key()}") is not None
+    others = one.identify(f"Basic {api_key(OTHER_ID, 'other')}")
+    assert others is not None
+    assert one.identify(f"Basic {api_key(OTHER_ID, 'other')}") is others, "it is known again"
+    assert len(one._seen) == SEEN_AT_MOST
 
 
 def test_without_apps_everyone_is_nobody() -> None:
