@@ -212,6 +212,15 @@ def test_the_key_is_alone_on_stdout_and_no_list_shows_a_secret(file: Path) -> No
     assert file.read_text() == WRITTEN + "\n"
 
 
+def test_an_app_that_may_use_every_key_is_not_made_without_a_word(file: Path) -> None:
+    done = run("add", "new", "--config", file)
+    notice, made = done.stderr.splitlines()
+    assert notice.startswith("notice: this app may use every key (sign verify); to restrict it, ")
+    assert app(file, "new").id in made
+    assert app(file, "new").keys == ["*"]
+    assert "notice" not in run("add", "chosen", "--config", file, "--keys", "*").stderr
+
+
 def test_a_key_that_nobody_took_is_an_error(file: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

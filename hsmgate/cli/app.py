@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from hsmgate.config import App
 
 
+_RESTRICT = 'write what it may use into its `keys` in the config, or next time say --keys "PATTERN"'
+
+
 def add(commands: Commands) -> None:
     """Add the commands."""
     text = "add, re-key, revoke and list the apps of a config"
@@ -19,7 +22,7 @@ def add(commands: Commands) -> None:
     text = "make an app and print its API key, once"
     add = app_commands.add_parser("add", help=text, description=text)
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--keys", metavar="PATTERN", nargs="+", default=["*"], help="names or kids it may use (all)")
+    add.add_argument("--keys", metavar="PATTERN", nargs="+", help="names or kids it may use (all)")
     add.add_argument("--operations", metavar="OPERATION", nargs="+", default=["sign", "verify"], help="(sign verify)")
     add.set_defaults(run=_add)
 
@@ -47,7 +50,10 @@ def _add(options: argparse.Namespace) -> int:
     from hsmgate.apps import AppFile
 
     with AppFile.open(options.config) as file:
-        app_id, api_key = file.add(options.name, options.keys, options.operations)
+        app_id, api_key = file.add(options.name, options.keys or ["*"], options.operations)
+    if options.keys is None:
+        may = " ".join(options.operations)
+        print(f"notice: this app may use every key ({may}); to restrict it, {_RESTRICT}", file=sys.stderr)
     print(f"made the app {app_id}; this is its API key, kept nowhere else:", file=sys.stderr)
     return _print_key(api_key)
 
