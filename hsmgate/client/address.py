@@ -1,6 +1,5 @@
 """Where a gateway is, whom it is believed by, and what shows who calls."""
 
-import ipaddress
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from hsmgate.domain.loopback import is_loopback
 from hsmgate.errors import ClientError
 from hsmgate.secret import Secret
 
@@ -56,11 +56,7 @@ class Address:
         """Whether what is sent there crosses a network in the clear."""
         if self.tls or self.socket is not None:
             return False
-        host = urlsplit(self.base).hostname or ""
-        try:
-            return not ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host != "localhost"
+        return not is_loopback(urlsplit(self.base).hostname or "")
 
     def __str__(self) -> str:
         return self.base if self.socket is None else f"unix:{self.socket}"

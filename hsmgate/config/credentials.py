@@ -1,13 +1,13 @@
 """How the config writes credentials, and what cannot be so between them."""
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from hsmgate.domain.certificates import CertificateName
+from hsmgate.domain.loopback import is_loopback
 
 MOST_SECRETS = 2
 CREDENTIALS = ("secret_sha256", "certificates", "jwt_subjects")
@@ -43,7 +43,7 @@ def check_jwks(value: str) -> str:
     scheme, host = _scheme_and_host(value)
     if not host or scheme not in ("https", "http"):
         raise ValueError("write it like file:PATH or https://HOST/PATH, without a password")
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise ValueError("http:// is for this machine only (127.0.0.1, [::1], localhost): write https://")
     return value
 
@@ -57,13 +57,6 @@ def _scheme_and_host(value: str) -> tuple[str, str]:
     except ValueError:
         pass
     return "", ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def contradictions(raw: dict[str, Any]) -> Iterator[str]:

@@ -13,15 +13,13 @@ from typing import Annotated
 import msgspec
 
 from hsmgate.domain.model import KeyType
+from hsmgate.domain.times import LATEST
 from hsmgate.errors import BadItem
 
 _MAGIC = b"hgt1"
 _ID, _SEAL = 16, 32
 _HEAD = len(_MAGIC) + _ID + _SEAL
 LARGEST_BLOB = 16 * 1024
-
-LATEST = 253_402_300_799
-"""Seconds since 1970: the end of the year 9999, the last that can be written."""
 
 TRANSIENT_TYPES = frozenset({KeyType.RSA, KeyType.EC})
 

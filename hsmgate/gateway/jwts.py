@@ -15,14 +15,12 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from hsmgate import config
+from hsmgate.domain.times import LATEST
 from hsmgate.gateway.auth import SEEN_AT_MOST, App, Identity, credential_id
 from hsmgate.gateway.key_sets import Jwk, KeySet
 
 LEEWAY_SECONDS = 10
 """By so much the provider's clock may differ from ours."""
-
-LATEST = 253_402_300_799
-"""The end of the year 9999: `exp` may be a number of any length, and is to be reckoned with."""
 
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 """The key type of an algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1), by its first letters."""

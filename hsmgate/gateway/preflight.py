@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ipaddress
 import shlex
 import shutil
 import socket
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hsmgate.config import Config
+from hsmgate.domain.loopback import is_loopback
 from hsmgate.errors import ConfigError
 
 _OTHERS_MAY_READ = 0o004
@@ -30,7 +30,7 @@ async def check_address(config: Config, listen: str) -> None:
             [f"cannot listen on {listen}: {getattr(error, 'strerror', None) or 'no host name'}"]
         ) from None
     # A name may have several addresses, and all of them are listened on.
-    if not all(_is_loopback(str(address[0])) for *_, address in found):
+    if not all(is_loopback(str(address[0])) for *_, address in found):
         raise ConfigError([_others_listen_in(listen)])
 
 
@@ -40,7 +40,7 @@ def check_inherited(config: Config, sockets: Sequence[socket.socket]) -> None:
         return
     names = [inherited.getsockname()[:2] for inherited in sockets if inherited.family != socket.AF_UNIX]
     problems = [
-        _others_listen_in(f"{host}:{port}, which was handed over") for host, port in names if not _is_loopback(host)
+        _others_listen_in(f"{host}:{port}, which was handed over") for host, port in names if not is_loopback(host)
     ]
     if problems:
         raise ConfigError(problems)
@@ -52,13 +52,6 @@ def _others_listen_in(listen: str) -> str:
         "Set tls_certificate and tls_key in [server] of the config or, where others see to TLS, "
         'plain_http = "anywhere"'
     )
-
-
-def _is_loopback(text: str) -> bool:
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
 
 
 def check_socket(path: str) -> None:

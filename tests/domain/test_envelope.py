@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hsmgate.domain.envelope import LARGEST_BLOB, LATEST, TRANSIENT_TYPES, Blob, TransientKey, sealed, to_seal
+from hsmgate.domain.envelope import LARGEST_BLOB, TRANSIENT_TYPES, Blob, TransientKey, sealed, to_seal
 from hsmgate.domain.model import KeyType
+from hsmgate.domain.times import LATEST
 from hsmgate.errors import BadItem
 
 KEY_ID = bytes(range(16))
