@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.secrets_scan import NOTES
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -22,7 +24,7 @@ class Certificates:
 
     def make_client(self, name: str, subject: str, *alternative: x509.GeneralName, lives_hours: float = 24) -> Path:
         """One more client's certificate and key, in one PEM file beside the CA's."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = _new_key()
         names = x509.Name.from_rfc4514_string(subject)
         made = _certificate(names, key, self.issuer, self.issuer_key, *alternative, lives_hours=lives_hours)
         file = self.ca.with_name(f"{name}.pem")
@@ -30,13 +32,19 @@ class Certificates:
         return file
 
 
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    key = ec.generate_private_key(ec.SECP256R1())
+    NOTES.private_key("TLS key", key)
+    return key
+
+
 def make_certificates(folder: Path) -> Certificates:
     """ca.pem, server.pem, server.key, client.pem and client.key in the folder."""
-    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca_key = _new_key()
     ca = _certificate(_common("hsmgate test CA"), ca_key, None, ca_key)
     (folder / "ca.pem").write_bytes(ca.public_bytes(Encoding.PEM))
     for name in ("server", "client"):
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = _new_key()
         certificate = _certificate(_common(name), key, ca, ca_key, _LOOPBACK)
         (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         (folder / f"{name}.key").write_bytes(_pem(key))

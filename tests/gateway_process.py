@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tomllib
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from hsmgate.domain.api_keys import make_api_key
 from tests.secrets_scan import NOTES, NotingResponse, look_at_processes
 
 HSMGATE = (sys.executable, "-m", "hsmgate")
@@ -103,10 +105,25 @@ async def serving(config: Path, api_key: str, log: Path) -> AsyncIterator[Gatewa
 
 def _note_secrets(config: Path, api_key: str) -> None:
     NOTES.api_key(api_key)
+    files = {config.parent / "pin"}  # a demo's, whatever tells it
     for token in tomllib.loads(config.read_text()).get("token", ()):
-        scheme, _, file = token["pin_source"].partition(":")
+        scheme, _, rest = token["pin_source"].partition(":")
         if scheme == "file":
-            NOTES.secret("PIN", (config.parent / file).read_text().strip())
+            files.add(config.parent / rest)
+        elif scheme == "env":
+            NOTES.secret("PIN", os.environ.get(rest, ""))
+    for file in files:
+        if file.is_file():
+            NOTES.secret("PIN", file.read_text().strip())
+
+
+def app_section(name: str, words: str) -> tuple[str, str, str]:
+    """A new [[app]] of the config, with those words; its id, and its API key."""
+    app_id = str(uuid.uuid4())
+    api_key, secret_sha256 = make_api_key(app_id)
+    NOTES.api_key(api_key)
+    text = f'[[app]]\nid = "{app_id}"\nname = "{name}"\nsecret_sha256 = "{secret_sha256}"\n{words}\n\n'
+    return text, app_id, api_key
 
 
 def b64(data: bytes) -> str:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from tests.secrets_scan import NOTES
+
 ISSUER = "https://idp.test/realm"
 AUDIENCE = "hsmgate"
 SUBJECT = "batch-job"
@@ -87,7 +89,9 @@ class Provider:
         return web.Response(status=self.status, body=body)
 
     def token(self, kid: str = "ec", algorithm: str = "ES256", **other: Any) -> str:
-        return token(kid, self.keys[kid], algorithm, **other)
+        made = token(kid, self.keys[kid], algorithm, **other)
+        NOTES.jwt(made)
+        return made
 
 
 @contextlib.asynccontextmanager

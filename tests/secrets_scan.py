@@ -1,14 +1,16 @@
 """What the tests keep secret, and everything that could give it away: looked through once, after the last test.
 
-Tests note what is secret, and `serving` notes most of it for them: PINs, API keys, session tokens. What is looked
-through: all logs and audit files below pytest's own folder, error answers, /metrics, and the command lines and
-environments of hsmgate's processes. A secret that is found fails the run; it is named and not shown.
+Whatever makes a secret for the tests notes it: API keys, PINs, JWTs, private keys; `NotingResponse` notes what a
+gateway gives away, session tokens and the blobs of transient keys. What is looked through: all logs and audit files
+below pytest's own folder, error answers, /metrics, and the command lines and environments of hsmgate's processes. A
+secret that is found fails the run; it is named and not shown.
 """
 
 import base64
 import contextlib
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +19,17 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 SHORTEST = 8
 """Bytes of what can be told from chance."""
 
-OF_A_KIND = 100
+OF_A_KIND = 5000
 """Secrets of one kind that are looked for; a test may make tens of thousands."""
+
+WORD = 8
+"""Bytes of a secret's middle that are looked for first."""
 
 LOGS = ("*.log", "log", "log[0-9]*", "*.jsonl")
 LONGEST = 64 * 1024
@@ -56,21 +63,54 @@ class Notes:
         with contextlib.suppress(ValueError):
             self.secret("API key's secret", base64.b64decode(key).partition(b":")[2])
 
+    def jwt(self, token: str) -> None:
+        """A JWT is secret, and so is its signature: all else of it may be known."""
+        self.secret("JWT", token)
+        self.secret("JWT's signature", token.rpartition(".")[2])
+
+    def private_key(self, kind: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+        """A private key is secret in DER, in the lines of its PEM that are not public, and as a number."""
+        self.secret(kind, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        for line in pem.splitlines()[1:3]:
+            self.secret(kind, line)
+        numbers = key.private_numbers()
+        number = numbers.private_value if isinstance(numbers, ec.EllipticCurvePrivateNumbers) else numbers.d
+        self.secret(kind, number.to_bytes((key.key_size + 7) // 8, "big"))
+
     def found(self, folder: Path | None) -> Iterator[str]:
         """A line for each secret and place where they met."""
-        places = [*((data, where) for data, where in self.seen.items())]
-        if folder is not None:
-            files = {file for pattern in LOGS for file in folder.rglob(pattern) if file.is_file()}
-            places += [(file.read_bytes(), str(file)) for file in sorted(files)]
-        for value, kind in self.secrets.items():
-            forms = [*_forms(value)]
-            for data, where in places:
-                for form, how in forms:
+        forms = {form: f"{kind}, {how}" for value, kind in self.secrets.items() for form, how in _forms(value)}
+        words = frozenset(map(_middle, forms))
+        for data, where in self._places(folder):
+            if _has_one(words, data):
+                for form, what in forms.items():
                     if form in data:
-                        yield f"{kind}, {how}: in {where}, at byte {data.index(form)}"
+                        yield f"{what}: in {where}, at byte {data.index(form)}"
+
+    def _places(self, folder: Path | None) -> Iterator[tuple[bytes, str]]:
+        yield from self.seen.items()
+        if folder is not None:
+            for file in sorted({file for pattern in LOGS for file in folder.rglob(pattern) if file.is_file()}):
+                yield file.read_bytes(), str(file)
 
 
 NOTES = Notes()
+
+
+def _middle(form: bytes) -> int:
+    """A word from its middle, as the machine reads it: secrets often begin alike."""
+    at = (len(form) - WORD) // 2
+    return int.from_bytes(form[at : at + WORD], sys.byteorder)
+
+
+def _has_one(words: frozenset[int], data: bytes) -> bool:
+    """Whether one of the words is anywhere in it. It takes as long for one word as for 10,000."""
+    view = memoryview(data)
+    return not all(
+        words.isdisjoint(view[at : at + (len(data) - at) // WORD * WORD].cast("Q"))
+        for at in range(min(WORD, len(data)))
+    )
 
 
 def _forms(value: bytes) -> Iterator[tuple[bytes, str]]:
@@ -86,7 +126,7 @@ def _forms(value: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 class NotingResponse(aiohttp.ClientResponse):
-    """An answer whose errors are looked through, and whose session token is secret."""
+    """An answer whose errors are looked through, and whose session token or transient key is secret."""
 
     async def read(self) -> bytes:
         body = await super().read()
@@ -97,6 +137,9 @@ class NotingResponse(aiohttp.ClientResponse):
             NOTES.sight(where, error)
         if self.url.path == "/sys/v1/session/auth" and self.status == 200:
             NOTES.secret("session token", (await self.json())["access_token"])
+        if self.url.path == "/crypto/v1/keys" and self.status == 201:
+            blob = (await self.json()).get("transient_key")
+            NOTES.secret("transient key", base64.b64decode(blob or ""))
         return body
 
 

@@ -15,6 +15,7 @@ from hsmgate.apps import AppFile
 from hsmgate.config import App, Config
 from hsmgate.errors import AppError, ConfigError
 from tests.gateway_process import HSMGATE
+from tests.secrets_scan import NOTES
 from tests.test_config import APP_ID, SHA256, TOKEN
 
 OTHER_ID = APP_ID[:-1] + "6"
@@ -50,7 +51,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*HSMGATE, "app", *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*HSMGATE, "app", *map(str, arguments)], capture_output=True, text=True, check=False)
+    if arguments[0] in ("add", "rotate"):
+        NOTES.api_key(done.stdout.strip())
+    NOTES.sight(f"what hsmgate app {arguments[0]} says beside it", done.stderr)
+    return done
 
 
 def app(file: Path, name: str) -> App:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.secrets_scan import Notes
 
@@ -35,6 +37,31 @@ def test_a_secret_is_found_in_whatever_form_and_not_shown(tmp_path: Path, form: 
     (line,) = {*notes.found(tmp_path)}
     assert line == f"PIN, {form.partition(',')[0]}: in an answer, at byte {line.split()[-1]}"
     assert SECRET.decode() not in line
+
+
+def test_one_is_found_among_many_wherever_it_stands(tmp_path: Path) -> None:
+    notes = Notes()
+    for number in range(3000):
+        notes.secret("PIN", f"number {number:07} is secret")
+    for before in range(20):
+        notes.sight(f"{before} bytes on", b"x" * before + b"number 0001234 is secret")
+    notes.sight("a place without", b"number 0003000 is secret")
+    assert len({*notes.found(tmp_path)}) == 20
+
+
+@pytest.mark.parametrize(
+    "key", [ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)], ids=["EC", "RSA"]
+)
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+def test_a_private_key_is_found_in_its_file_and_a_public_one_is_none(
+    tmp_path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, encoding: Encoding
+) -> None:
+    notes = Notes()
+    notes.private_key("key", key)
+    notes.sight("public", key.public_key().public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo))
+    assert not [*notes.found(tmp_path)]
+    notes.sight("private", key.private_bytes(encoding, PrivateFormat.PKCS8, NoEncryption()))
+    assert [*notes.found(tmp_path)]
 
 
 @pytest.mark.parametrize("name", ["serve.log", "log", "log2", "audit/2026-11.jsonl"])

@@ -1,9 +1,7 @@
 """Where attacks are tried: a gateway with an audit log, and apps of different grants."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import io
 import json
 import time
@@ -16,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.gateway_process import BATCH_SIGN, Gateway, serving
+from tests.gateway_process import BATCH_SIGN, Gateway, app_section, serving
 from tests.token_tool import Demo
 
 ALL = 'operations = ["sign", "verify", "inline", "transient", "manage"]'
@@ -108,10 +106,8 @@ async def stage(demo: Demo, folder: Path) -> AsyncIterator[Stage]:
     text = demo.config.read_text().partition("[[app]]")[0]
     keys, ids = {}, {}
     for name, words in APPS.items():
-        ids[name], secret = str(uuid.uuid4()), uuid.uuid4().hex
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        text += f'[[app]]\nid = "{ids[name]}"\nname = "{name}"\nsecret_sha256 = "{digest}"\n{words}\n\n'
-        keys[name] = base64.b64encode(f"{ids[name]}:{secret}".encode()).decode()
+        section, ids[name], keys[name] = app_section(name, words)
+        text += section
     text += f'[audit]\nfolder = "{folder / "audit"}"\nhead_key = "p384"\nfsync = "never"\n'
     config = demo.folder / "attacked.toml"
     config.write_text(text)

@@ -32,11 +32,14 @@ from tests.e2e.audited import (
     run,
 )
 from tests.gateway_process import HSMGATE, Gateway, b64
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
 
 def inline() -> tuple[bytes, dict[str, Any]]:
-    der = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    key = ec.generate_private_key(ec.SECP256R1())
+    NOTES.private_key("inline key", key)
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return der, {"inline": {"value": b64(der), "obj_type": "EC"}}
 
 

@@ -41,6 +41,8 @@ KNOWN_ANSWERS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "v
 ITEM = {"hash_alg": "SHA256", "data": b64(b"x")}
 EC_P256 = {"obj_type": "EC", "elliptic_curve": "NistP256", "transient": True}
 GROWTH_AT_MOST = 24 << 20
+MANY = "one of many inline keys"
+"""A kind of secret of its own, so that they leave room for the others."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -50,10 +52,10 @@ async def nss(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway
         yield running
 
 
-def inline_p256() -> tuple[ec.EllipticCurvePrivateKey, dict[str, Any]]:
+def inline_p256(kind: str = "inline key") -> tuple[ec.EllipticCurvePrivateKey, dict[str, Any]]:
     key = ec.generate_private_key(ec.SECP256R1())
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    NOTES.secret("inline key", key.private_numbers().private_value.to_bytes(32, "big"))
+    NOTES.private_key(kind, key)
     return key, {"inline": {"value": b64(der), "obj_type": "EC"}}
 
 
@@ -194,12 +196,13 @@ async def test_ten_thousand_brought_keys_leave_memory_flat_and_nothing_on_the_to
     """Each inline key is another; the transient key is one, unwrapped again for each message."""
     blob = await transient(own_gateway)  # which makes the token's two secret keys for it, if it is the first
     before = objects(own_demo)
-    warm_up = [ITEM | {"key": inline_p256()[1]} for _ in range(500)] + [ITEM | {"key": {"transient_key": blob}}] * 500
+    warm_up = [ITEM | {"key": inline_p256(MANY)[1]} for _ in range(500)]
+    warm_up += [ITEM | {"key": {"transient_key": blob}}] * 500
     assert {answer["status"] for answer in await own_gateway.sign(warm_up)} == {200}
     signers = [psutil.Process(pid) for pid in own_gateway.signers()]
     memory = [signer.memory_info().rss for signer in signers]
     for _ in range(10):
-        items = [ITEM | {"key": inline_p256()[1]} for _ in range(1000)]
+        items = [ITEM | {"key": inline_p256(MANY)[1]} for _ in range(1000)]
         items += [ITEM | {"key": {"transient_key": blob}}] * 1000
         assert {answer["status"] for answer in await own_gateway.sign(items)} == {200}
     grown = [signer.memory_info().rss - was for signer, was in zip(signers, memory, strict=True)]

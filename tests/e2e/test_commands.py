@@ -16,7 +16,7 @@ import pytest
 from hsmgate.errors import PIN_REFUSED
 from tests.certificates import make_certificates
 from tests.gateway_process import HSMGATE, b64, serving
-from tests.secrets_scan import NOTES
+from tests.secrets_scan import NOTES, NotingResponse
 from tests.token_tool import Demo
 
 ITEM = {"key": {"name": "rsa4096"}, "hash_alg": "SHA256", "data": b64(b"x")}
@@ -270,7 +270,7 @@ async def test_it_serves_on_a_unix_socket_that_no_other_takes_away(demo: Demo, t
     assert process.stdout
     assert str(path) in (await process.stdout.readline()).decode()
     async with (
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as client,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), response_class=NotingResponse) as client,
         client.get("http://gate/sys/v1/health") as response,
     ):
         assert response.status == 204
@@ -310,7 +310,7 @@ async def test_it_serves_https_and_wants_the_clients_certificate_by_the_ca_of_th
 async def health(url: str, tls: ssl.SSLContext) -> int:
     connector = aiohttp.TCPConnector(ssl=tls)
     async with (
-        aiohttp.ClientSession(connector=connector) as client,
+        aiohttp.ClientSession(connector=connector, response_class=NotingResponse) as client,
         client.get(url + "/sys/v1/health") as response,
     ):
         return response.status

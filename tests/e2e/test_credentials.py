@@ -21,6 +21,7 @@ from cryptography import x509
 from tests.certificates import Certificates, make_certificates
 from tests.gateway_process import BATCH_SIGN, HSMGATE, Gateway, b64, serving
 from tests.jwt_provider import AUDIENCE, ISSUER, Provider, claims, key_set, serving_keys
+from tests.secrets_scan import NOTES, NotingResponse
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -72,7 +73,10 @@ class Scene:
         )
         said, _ = await process.communicate()
         assert process.returncode == 0
-        return said.decode().strip()
+        printed = said.decode().strip()
+        if printed:
+            NOTES.api_key(printed)
+        return printed
 
     async def until(self, status: int, authorization: str) -> None:
         async with asyncio.timeout(SEEN_WITHIN_SECONDS):
@@ -161,7 +165,7 @@ def client(ca: Path, certificate: Path | None) -> aiohttp.ClientSession:
     trusting = ssl.create_default_context(cafile=ca)
     if certificate is not None:
         trusting.load_cert_chain(certificate)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting), response_class=NotingResponse)
 
 
 async def status(one: aiohttp.ClientSession, url: str) -> int:

@@ -14,6 +14,7 @@ import pytest
 from tests.activation import Manager, listening, ready_line, start_on
 from tests.gateway_process import HSMGATE
 from tests.keepalive_load import load
+from tests.secrets_scan import NotingResponse
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -32,7 +33,7 @@ async def test_it_serves_on_what_was_handed_over_and_says_how_it_is(demo: Demo, 
         assert await manager.hears("") in ("READY=1", "WATCHDOG=1")
         for connector, base in ((None, url), (aiohttp.UnixConnector(str(path)), "http://gate")):
             async with (
-                aiohttp.ClientSession(connector=connector) as client,
+                aiohttp.ClientSession(connector=connector, response_class=NotingResponse) as client,
                 client.get(f"{base}/sys/v1/health") as response,
             ):
                 assert response.status == 204

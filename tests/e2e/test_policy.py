@@ -1,7 +1,6 @@
 """What an app may do, and what it is told of what it may not: one gateway, and apps of every kind."""
 
 import asyncio
-import base64
 import hashlib
 import json
 import uuid
@@ -15,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.e2e.test_batch_sign import MESSAGE, item, pss
-from tests.gateway_process import BATCH_SIGN, Gateway, b64, serving
+from tests.gateway_process import BATCH_SIGN, Gateway, app_section, b64, serving
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -64,10 +64,8 @@ async def apps(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     text = demo.config.read_text().partition("[[app]]")[0]
     keys = {}
     for name, words in POLICIES.items():
-        app_id, secret = str(uuid.uuid4()), uuid.uuid4().hex
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        text += f'[[app]]\nid = "{app_id}"\nname = "{name}"\nsecret_sha256 = "{digest}"\n{words}\n\n'
-        keys[name] = base64.b64encode(f"{app_id}:{secret}".encode()).decode()
+        section, _, keys[name] = app_section(name, words)
+        text += section
     config = demo.folder / "policies.toml"
     config.write_text(text)
     kids = {label: str(uuid.UUID(ckaid)) for label, ckaid, _ in demo.public_keys()}
@@ -114,6 +112,7 @@ async def test_the_others_of_the_batch_are_signed(apps: Apps) -> None:
 
 async def test_keys_that_a_caller_brings_are_under_the_same_rules(apps: Apps) -> None:
     private = rsa.generate_private_key(65537, 2048)
+    NOTES.private_key("inline key", private)
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     wanted = {"transient": True, "obj_type": "RSA", "key_size": 2048}
     status, text, _ = await apps.call("strict", "POST", "/crypto/v1/keys", wanted)

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.test_several_tokens import clone_of
 from tests.e2e.with_workers import with_workers
 from tests.keepalive_load import load
+from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -116,6 +117,7 @@ async def _look_at_metrics(url: str, signed: int) -> None:
     await asyncio.sleep(1.5)
     async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as response:
         text = await response.text()
+    NOTES.sight("/metrics", text)
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     counted = sum(one.value for one in samples if one.name == "hsmgate_items_total" and one.labels["status"] == "200")
     ready = sum(one.value for one in samples if one.name == "hsmgate_signers" and one.labels["state"] == "ready")
