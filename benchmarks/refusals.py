@@ -8,6 +8,7 @@ places.
 """
 
 import asyncio
+import os
 import random
 import re
 import socket
@@ -32,6 +33,9 @@ STARTS = 5
 BATCH = 100
 CHANGES = 1000
 WARM_UP = 20
+SIGNATURE = "MAYCAQECAQE="
+"""ECDSA's in form, DER SEQUENCE{1, 1}; of no key."""
+
 MINE = 'keys = ["p256"]'
 
 
@@ -59,6 +63,7 @@ class Kind:
 
 def main(calls: int) -> None:
     """Measure and print."""
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         make_demo(Path(folder) / "demo")
         kinds = asyncio.run(_measure(Demo(Path(folder) / "demo"), calls))
@@ -68,6 +73,7 @@ def main(calls: int) -> None:
         spread = f"{_spread(kind.missing_seconds):>18}{_spread(kind.foreign_seconds):>18}"
         print(f"{kind.text:27}{spread}{apart * 1e6:>+8.2f}{chance * 1e6:>11.2f}{p:>7.3f}")
     count = f"{len(kinds[-1].missing_seconds)} calls of each (first: {len(kinds[0].missing_seconds)})"
+    print(f"Load of the last minute, {os.cpu_count()} cores: {load:.1f} before, {os.getloadavg()[0]:.1f} at the end.")
     print(f"Median (quartiles), {count}. Apart: median of the difference between two that were asked in turn.")
     print("By chance: 95 % are nearer if places are changed at random; p: the share that is as far apart as was seen.")
     print(f"Of {len(kinds)} kinds one has p < {1 / len(kinds):.2f} by chance.")
@@ -121,6 +127,13 @@ def _kinds(gateway: Gateway, foreign: list[Key]) -> Iterator[Kind]:
     yield kind("sign, kid in the path", "POST", "/crypto/v1/keys/{kid}/sign", f"{{{rest}}}")
     yield kind(f"batch of {BATCH}, by name", "POST", batch, f"[{','.join([f'{{{by_name}{rest}}}'] * BATCH)}]")
     yield kind(f"batch of {BATCH}, by kid", "POST", batch, f"[{','.join([f'{{{by_kid}{rest}}}'] * BATCH)}]")
+    verify, verify_batch = "/crypto/v1/verify", "/crypto/v1/keys/batch/verify"
+    signed = f'{rest},"signature":"{SIGNATURE}"'
+    yield kind("verify, by name", "POST", verify, f"{{{by_name}{signed}}}")
+    yield kind("verify, by kid", "POST", verify, f"{{{by_kid}{signed}}}")
+    yield kind("verify, kid in the path", "POST", "/crypto/v1/keys/{kid}/verify", f"{{{signed}}}")
+    yield kind(f"verify {BATCH}, by name", "POST", verify_batch, f"[{','.join([f'{{{by_name}{signed}}}'] * BATCH)}]")
+    yield kind(f"verify {BATCH}, by kid", "POST", verify_batch, f"[{','.join([f'{{{by_kid}{signed}}}'] * BATCH)}]")
     yield kind("show, by kid", "GET", "/crypto/v1/keys/{kid}")
     yield kind("info, by name", "POST", "/crypto/v1/keys/info", '{"name":"{name}"}')
     yield kind("destroy, by kid", "DELETE", "/crypto/v1/keys/{kid}")
