@@ -314,12 +314,13 @@ class TokenPool:
 
     def _dispatch_lane(self, lane: Lane, takers: Sequence[Signer], *, express: bool) -> None:
         while lane and takers:
-            signer = max(takers, key=lambda signer: signer.room(express=express))
+            signer = max(takers, key=lambda signer: (signer.room(express=express), not signer.in_flight))
             if signer.room(express=express) <= 0:
                 return
             if express and signer.busy_with_express and not lane.fills_a_message(self._sessions):
                 return  # it waits no longer here than there, and others that come may share its message
-            self._send(signer, lane.take(len(self.signers), self._sessions), express=express)
+            idle = sum(not one.in_flight for one in takers)
+            self._send(signer, lane.take(idle or len(takers), self._sessions, busy=not idle), express=express)
 
     def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
         """Send a message. Runs that want the same share a part, whichever batches they are of."""

@@ -15,7 +15,10 @@ from hsmgate.ipc.frames import KIB
 
 MESSAGE_SECONDS = 0.01
 SHORTEST_MESSAGE_SECONDS = 0.001
-"""What a message should be worth, for each session: a signer pays for each of them."""
+"""What a message should be worth: a signer and the gateway pay for each of them."""
+
+BUSY_MESSAGE_SECONDS = 0.005
+"""The same for each session, where all signers are busy."""
 
 MESSAGE_BYTES = 1024 * KIB
 
@@ -86,18 +89,21 @@ class Lane:
         for turn in turns:
             self.add(keep([*turn]))
 
-    def take(self, signers: int, sessions: int) -> list[Run]:
+    def take(self, signers: int, sessions: int, *, busy: bool = False) -> list[Run]:
         """The items of the next message: those of the batch whose turn it is, then of the next, until it is enough.
 
-        An even share for each of the signers, so that all end at about the same time, but never more than
-        MESSAGE_SECONDS' worth for each of its sessions.
+        An even share for each of so many signers, so that all end at about the same time, but not less than a message
+        is worth, and never more than MESSAGE_SECONDS' worth for each of its sessions.
+
+        busy: whether they have something to do already, so that there is less hurry to have a part of it done by each.
         """
         budget = MESSAGE_SECONDS * sessions
+        worth = BUSY_MESSAGE_SECONDS * sessions if busy else SHORTEST_MESSAGE_SECONDS
         share = max(1, len(self) // max(1, signers))
         taken: list[Run] = []
         count, seconds, size = 0, 0.0, 0
         while self._turns and size < MESSAGE_BYTES and seconds < budget:
-            if count >= share and seconds >= SHORTEST_MESSAGE_SECONDS:
+            if count >= share and seconds >= worth:
                 break
             run = self._turns[0].popleft()
             self._count -= len(run)
@@ -105,7 +111,9 @@ class Lane:
                 cost = self._costs.of(run.work)
                 fit = len(run)
                 if not self._whole:
-                    enough = max(share - count, math.ceil((SHORTEST_MESSAGE_SECONDS - seconds) / cost))
+                    enough = max(share - count, math.ceil((worth - seconds) / cost))
+                    if busy and (fit - enough) * cost < SHORTEST_MESSAGE_SECONDS * sessions:
+                        enough = fit  # the rest would not be worth a message
                     fit = min(enough, math.ceil((budget - seconds) / cost), fit)
                 fit = _that_fit(run.payloads, fit, MESSAGE_BYTES - size)
                 if fit < len(run):

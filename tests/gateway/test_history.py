@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from hsmgate.config import Server
+from hsmgate.gateway.audit.chain import Tally
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.calls import Calls
 from hsmgate.gateway.current import Current
@@ -105,7 +106,7 @@ def test_what_went_wrong_is_added_up_and_forgotten(signer: BatchSigner, pool: To
 
 def test_what_goes_wrong_around_items_is_told_too(signer: BatchSigner) -> None:
     calls, loads = Calls(), Loads()
-    chain = SimpleNamespace(lost_records=0)
+    chain = SimpleNamespace(lost=Tally())
     audit = cast("AuditLog", SimpleNamespace(chain=chain, refused_calls=0))
     history = History(signer, Troubles(signer, calls, loads, audit))
     calls.statuses[200] += 5
@@ -113,7 +114,7 @@ def test_what_goes_wrong_around_items_is_told_too(signer: BatchSigner) -> None:
     calls.statuses[413] += 2
     calls.bugs += 1
     loads.refuse(["app[0].name: missing"])
-    chain.lost_records += 4
+    chain.lost = Tally(4)
     history.note(1)
     assert {trouble: times for (trouble, _), times, _ in history.troubles()} == {
         "a call had no valid credentials": 3,

@@ -116,7 +116,16 @@ async def test_two_signers_share_what_comes() -> None:
     second = FakeProcess()
     pool.join(second)
     pool.submit(Caller(*[b"x"] * 100).runs)
-    assert [len(process.unanswered) for process in (first, second)] == [2, 2]
+    assert [[len(payloads(message)) for message in process.unanswered] for process in (first, second)] == [[50], [50]]
+
+
+async def test_busy_signers_get_batches_whole() -> None:
+    pool, first, _ = with_signer()
+    second = FakeProcess()
+    pool.join(second)
+    for _ in range(3):
+        pool.submit(Caller(*[b"x"] * 54).runs)
+    assert [[len(payloads(message)) for message in process.unanswered] for process in (first, second)] == [[27, 54]] * 2
 
 
 async def test_a_big_batch_does_not_starve_a_small_one() -> None:
