@@ -9,6 +9,7 @@ from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import BadItem, ItemError
 from hsmgate.gateway.answers import write_answer
 from hsmgate.gateway.batch import Result, failure
+from hsmgate.gateway.likeness import groups
 from hsmgate.gateway.targets import Targets
 from hsmgate.gateway.wire import (
     BadBody,
@@ -35,6 +36,9 @@ def check(data: bytes) -> None:
         except BadBody as error:
             check_text(str(error), data)
             break
+        good = [item for item in items if not isinstance(item, BadItem)]
+        places = [place for group in groups(good, [*range(len(good))]) for place in group.indexes]
+        assert sorted(places) == [*range(len(good))]
         answers = [_answer(item) for item in items]
         written = json.loads(write_answer([kid for kid, _ in answers], [result for _, result in answers]))
         assert len(written) == len(items)
