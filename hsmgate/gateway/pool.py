@@ -11,16 +11,17 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from hsmgate.errors import FrameError, ItemError, NoSigner, NoSuchKey, TokenFailed
+from hsmgate.errors import ItemError, NoSigner, NoSuchKey, TokenFailed
 from hsmgate.gateway.abilities import Abilities
 from hsmgate.gateway.batch import Result, Run, Work, failure
 from hsmgate.gateway.figures import End, TokenFigures
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.orders import Orders
-from hsmgate.gateway.queue import Costs, Lane, WaitingItems
+from hsmgate.gateway.queue import Costs, WaitingItems
+from hsmgate.gateway.sending import Sender
 from hsmgate.gateway.signer_process import SignerProcess
-from hsmgate.gateway.signers import Message, Signer
-from hsmgate.ipc.messages import Distrust, Failure, FromSigner, Keys, Made, Part, Sign, Signed, Source
+from hsmgate.gateway.signers import Signer
+from hsmgate.ipc.messages import Distrust, Failure, FromSigner, Keys, Made, Signed
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ WRONG_AT_MOST = 2
 
 DISTRUST_SECONDS = 10.0
 """For how long a key whose signatures do not verify is left alone: each of them costs a signer."""
-
-PIECE_SECONDS = 0.001
-"""For how long a session goes on with a message before it looks for something more urgent."""
 
 TOKEN_FAILURES = (NoSuchKey.status, TokenFailed.status, NoSigner.status)
 """What a token says of an item that another token with the same key may sign."""
@@ -49,6 +47,7 @@ class TokenPool:
     fault: why the token gets no new signer until an operator has put it right, None as long as it does.
     draining: whether it takes no new work.
     required: whether the gateway is not fit for traffic without it. wanted: how many signers it is to have.
+    sessions: of each signer.
     abilities: what can be asked of it.
     orders: what is asked of it besides signing.
     figures: what is counted of it.
@@ -63,7 +62,7 @@ class TokenPool:
         self.wanted = 0
         self.abilities = Abilities()
         self.figures = TokenFigures()
-        self._sessions = sessions
+        self.sessions = sessions
         self._on_keys = on_keys
         self._costs = Costs()
         self._waiting = WaitingItems(self._costs)
@@ -71,6 +70,7 @@ class TokenPool:
         self._away_since = time.monotonic()
         self._distrusted: dict[bytes, float] = {}
         self._to_dispatch = False
+        self._sender = Sender(self, self._waiting, self._costs, self._ids)
         self.orders = Orders(self.signers, self.abilities, self._ids)
 
     @property
@@ -90,7 +90,7 @@ class TokenPool:
     @property
     def parallel(self) -> int:
         """How many items it signs at a time."""
-        return len(self.signers) * self._sessions
+        return len(self.signers) * self.sessions
 
     def refusal(self) -> ItemError | None:
         """Why nothing can be signed now or soon, None where it can."""
@@ -132,7 +132,7 @@ class TokenPool:
 
     def join(self, process: SignerProcess) -> Signer:
         """Take a ready signer in."""
-        signer = Signer(process, self._sessions, listing_seconds=process.opened.keys.seconds)
+        signer = Signer(process, self.sessions, listing_seconds=process.opened.keys.seconds)
         process.listen(lambda message: self._receive(signer, message))
         self.signers.append(signer)
         self.fault = None
@@ -298,64 +298,7 @@ class TokenPool:
     def _dispatch(self) -> None:
         """Send messages for as long as there is something to send and someone to take it."""
         self._to_dispatch = False
-        takers = self.signers
-        if self._waiting.suspects:
-            takers = self._dispatch_suspects([signer for signer in takers if not signer.retiring])
-        self._dispatch_lane(self._waiting.express, takers, express=True)
-        self._dispatch_lane(self._waiting.ordinary, takers, express=False)
-
-    def _dispatch_suspects(self, takers: list[Signer]) -> list[Signer]:
-        """Send suspects, each alone to an idle signer. Returns who may get what else there is."""
-        suspects = self._waiting.suspects
-        for signer in takers:
-            while suspects and signer.idle:
-                self._send(signer, [suspects.popleft()], alone=True)
-        return takers[1:] if suspects else takers  # the first is left to become idle
-
-    def _dispatch_lane(self, lane: Lane, takers: Sequence[Signer], *, express: bool) -> None:
-        while lane and takers:
-            signer = max(takers, key=lambda signer: (signer.room(express=express), not signer.in_flight))
-            if signer.room(express=express) <= 0:
-                return
-            if express and signer.busy_with_express and not lane.fills_a_message(self._sessions):
-                return  # it waits no longer here than there, and others that come may share its message
-            idle = sum(not one.in_flight for one in takers)
-            self._send(signer, lane.take(idle or len(takers), self._sessions, busy=not idle), express=express)
-
-    def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
-        """Send a message. Runs that want the same share a part, whichever batches they are of."""
-        together: dict[Work, list[Run]] = {}
-        for run in runs:
-            if not run.batch.over:
-                together.setdefault(run.work, []).append(run)
-        if not together:
-            return
-        number = next(self._ids)
-        parts = [self._part(work, its_runs) for work, its_runs in together.items()]
-        now = time.monotonic()
-        message = Message([*together.values()], self._expected(parts, together, alone=alone), express, now)
-        try:
-            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), express))
-        except (FrameError, ValueError):
-            for run in message.runs():
-                run.fail(failure(TokenFailed("it cannot be carried to a signer")), self.name)
-            return
-        for run in message.runs():
-            self.figures.waited.add(now - run.batch.begun, len(run))
-        signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
-        signer.sent(number, message, alone=alone)
-
-    def _part(self, work: Work, runs: list[Run]) -> Part:
-        at_once = max(1, int(PIECE_SECONDS / self._costs.of(work)))
-        if len(runs) == 1:
-            return Part(work.operation, runs[0].payloads, runs[0].signatures, at_once)
-        payloads = [payload for run in runs for payload in run.payloads]
-        return Part(work.operation, payloads, [one for run in runs for one in run.signatures], at_once)
-
-    def _expected(self, parts: Iterable[Part], works: Iterable[Work], *, alone: bool) -> float:
-        """The seconds that a signer is expected to take for all its sessions' work on these parts."""
-        seconds = sum(len(part.payloads) * self._costs.of(work) for part, work in zip(parts, works, strict=True))
-        return seconds / (1 if alone else self._sessions)
+        self._sender.send_all()
 
 
 def _is_token_failure(result: Result) -> bool:

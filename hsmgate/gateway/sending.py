@@ -1,0 +1,89 @@
+"""From what waits to messages: which signer gets the next one, and what is in it."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hsmgate.errors import FrameError, TokenFailed
+from hsmgate.gateway.batch import Run, Work, failure
+from hsmgate.gateway.queue import Costs, Lane, WaitingItems
+from hsmgate.gateway.signers import Message, Signer
+from hsmgate.ipc.messages import Part, Sign, Source
+
+if TYPE_CHECKING:
+    from hsmgate.gateway.pool import TokenPool
+
+PIECE_SECONDS = 0.001
+"""For how long a session goes on with a message before it looks for something more urgent."""
+
+
+class Sender:
+    """Sends the items that wait for a token to its signers, as these have room."""
+
+    def __init__(self, pool: "TokenPool", waiting: WaitingItems, costs: Costs, ids: Iterator[int]) -> None:
+        """ids: numbers for messages, each once."""
+        self._pool = pool
+        self._waiting = waiting
+        self._costs = costs
+        self._ids = ids
+
+    def send_all(self) -> None:
+        """Send messages for as long as there is something to send and someone to take it."""
+        takers = self._pool.signers
+        if self._waiting.suspects:
+            takers = self._send_suspects([signer for signer in takers if not signer.retiring])
+        self._send_lane(self._waiting.express, takers, express=True)
+        self._send_lane(self._waiting.ordinary, takers, express=False)
+
+    def _send_suspects(self, takers: list[Signer]) -> list[Signer]:
+        """Send suspects, each alone to an idle signer. Returns who may get what else there is."""
+        suspects = self._waiting.suspects
+        for signer in takers:
+            while suspects and signer.idle:
+                self._send(signer, [suspects.popleft()], alone=True)
+        return takers[1:] if suspects else takers  # the first is left to become idle
+
+    def _send_lane(self, lane: Lane, takers: Sequence[Signer], *, express: bool) -> None:
+        while lane and takers:
+            signer = max(takers, key=lambda signer: (signer.room(express=express), not signer.in_flight))
+            if signer.room(express=express) <= 0:
+                return
+            if express and signer.busy_with_express and not lane.fills_a_message(self._pool.sessions):
+                return  # it waits no longer here than there, and others that come may share its message
+            idle = sum(not one.in_flight for one in takers)
+            self._send(signer, lane.take(idle or len(takers), self._pool.sessions, busy=not idle), express=express)
+
+    def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
+        """Send a message. Runs that want the same share a part, whichever batches they are of."""
+        together: dict[Work, list[Run]] = {}
+        for run in runs:
+            if not run.batch.over:
+                together.setdefault(run.work, []).append(run)
+        if not together:
+            return
+        number = next(self._ids)
+        parts = [self._part(work, its_runs) for work, its_runs in together.items()]
+        now = time.monotonic()
+        message = Message([*together.values()], self._expected(parts, together, alone=alone), express, now)
+        try:
+            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), express))
+        except (FrameError, ValueError):
+            for run in message.runs():
+                run.fail(failure(TokenFailed("it cannot be carried to a signer")), self._pool.name)
+            return
+        for run in message.runs():
+            self._pool.figures.waited.add(now - run.batch.begun, len(run))
+        signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
+        signer.sent(number, message, alone=alone)
+
+    def _part(self, work: Work, runs: list[Run]) -> Part:
+        at_once = max(1, int(PIECE_SECONDS / self._costs.of(work)))
+        if len(runs) == 1:
+            return Part(work.operation, runs[0].payloads, runs[0].signatures, at_once)
+        payloads = [payload for run in runs for payload in run.payloads]
+        return Part(work.operation, payloads, [one for run in runs for one in run.signatures], at_once)
+
+    def _expected(self, parts: Iterable[Part], works: Iterable[Work], *, alone: bool) -> float:
+        """The seconds that a signer is expected to take for all its sessions' work on these parts."""
+        seconds = sum(len(part.payloads) * self._costs.of(work) for part, work in zip(parts, works, strict=True))
+        return seconds / (1 if alone else self._pool.sessions)
