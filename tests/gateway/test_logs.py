@@ -1,6 +1,7 @@
 """The log: its formats, its levels, and lines of calls."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from hsmgate.gateway import log_writer, logs
-from hsmgate.gateway.call_log import WRITE_BYTES, CallLog
+from hsmgate.gateway.call_log import WRITE_BYTES, CallLog, _Call
 from hsmgate.gateway.log_writer import LogWriter
 
 SAY = """
@@ -70,12 +71,12 @@ def test_lines_for_people_name_their_process() -> None:
 def test_lines_of_calls_are_written_whole_and_not_too_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(logs, "write", written.append)
-    lines = [f"{number} {'x' * (number % 300)}\n" for number in range(200)]
+    requests = [f"{number}-{'x' * (number % 300)}" for number in range(200)]
     log = CallLog()
-    log._lines = [*lines]
+    log._calls = [_Call(0.0, ("GET", "/x", 200), 0.001, logging.INFO, name, "::1", None, None) for name in requests]
     log.flush()
     log.flush()
-    assert "".join(written) == "".join(lines)
+    assert [line.rpartition(" ")[2] for line in "".join(written).splitlines()] == requests
     assert all(len(block) <= WRITE_BYTES and block.endswith("\n") for block in written if block)
 
 
