@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Coroutine
 from functools import cache
 from typing import Any
@@ -65,9 +66,14 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("it waits")
 
 
+_NO_DIGIT = re.compile(r"[^A-Za-z0-9+/]")
+
+
 def decoded(text: str) -> bytes:
     """Base64 as lax as can be: whatever decodes to the right bytes is right."""
-    digits = "".join(text.replace("-", "+").replace("_", "/").split()).rstrip("=")
+    digits = _NO_DIGIT.sub(
+        "", text.replace("-", "+").replace("_", "/")
+    )  # decoders that are not strict pass over others
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4))
     except (binascii.Error, ValueError):
