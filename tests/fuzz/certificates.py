@@ -72,10 +72,11 @@ def _stands_in(der: bytes, entry: str) -> bool:
 
 
 def _holds(der: bytes, word: str) -> bool:
-    """In any of the encodings of a DirectoryString (RFC 5280, section 4.1.2.4)."""
+    """In any encoding that cryptography reads as text: a DirectoryString's (RFC 5280, section 4.1.2.4) and others."""
+    one_byte = (4, 12, 18, 19, 20, 22, 23, 24, 26)
     return any(
         _value(tag, word.encode(encoding)) in der
-        for encoding, tags in (("utf-8", (12, 18, 19, 20, 22, 26)), ("utf-16-be", (30,)), ("utf-32-be", (28,)))
+        for encoding, tags in (("utf-8", one_byte), ("utf-16-be", (30,)), ("utf-32-be", (28,)))
         for tag in tags
     )
 

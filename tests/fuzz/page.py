@@ -30,6 +30,15 @@ most 10,000 kinds; without these the number stays as it is. In `jwts` and `calle
 and headers that were right, at most 1,000 of each.\
 """
 
+DESCRIBED = """\
+`make test` also has [schemathesis](https://schemathesis.io) call a gateway by nothing but its own `/openapi.json`:
+examples, coverage, fuzzing and stateful scenarios, with all of its checks, some 2,400 calls. Once it was made to go on:
+
+    HSMGATE_SCHEMATHESIS_EXAMPLES=3000 make test T=tests/api/test_schemathesis.py
+
+53,311 test cases over all 27 operations, 50,131 calls in the gateway's log, in 30 minutes: nothing to complain of.\
+"""
+
 FOUND = """\
 - An inline public key with a modulus and an exponent of tens of thousands of bits: minutes of arithmetic for one item
   to verify, or rather until the signer was killed. Such keys have the bounds of private ones now.
@@ -61,6 +70,7 @@ def write_page(outcomes: Sequence[Outcome]) -> str:
     what = [(name, target.reads, target.promise) for name, target in TARGETS.items()]
     parts += ["## The targets", _table(("target", "reads", "promise"), what)]
     parts += ["## What it found, mended since", FOUND]
+    parts += ["## Called by its own description", DESCRIBED]
     return "\n\n".join(parts) + "\n"
 
 
