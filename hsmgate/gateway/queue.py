@@ -34,6 +34,10 @@ COSTS_AT_MOST = 100_000
 """Keys whose cost is remembered; keys come and go, and a gateway may run for years."""
 
 
+RISE, FALL = 1 / 8, 1 / 2
+"""How far an expectation moves to what was seen. A session that was interrupted saw too much; none sees too little."""
+
+
 class Costs:
     """What an item of each key takes a session, as a running mean that follows within a few messages."""
 
@@ -49,7 +53,8 @@ class Costs:
         if len(self._seconds) > COSTS_AT_MOST:
             self._seconds.clear()
         seconds = max(seconds, SHORTEST_ITEM_SECONDS)
-        self._seconds[work.cost_key] = (self._seconds.get(work.cost_key, seconds) + seconds) / 2
+        expected = self._seconds.get(work.cost_key, seconds)
+        self._seconds[work.cost_key] = expected + (seconds - expected) * (RISE if seconds > expected else FALL)
 
 
 class Lane:

@@ -57,14 +57,17 @@ class FakeProcess(SignerProcess):
     def unanswered(self) -> list[Sign]:
         return [message for message in self.sent if isinstance(message, Sign)]
 
-    def answer(self, message: Sign | None = None) -> Sign:
-        """Sign a message, the first that came unless told otherwise."""
+    def answer(self, message: Sign | None = None, seconds: float | None = None) -> Sign:
+        """Sign a message, the first that came unless told otherwise. seconds: of each item, if not as ever."""
         message = message or self.unanswered[0]
         self.sent.remove(message)
-        seconds = [SECONDS.get(part.operation.key, 0.0) * len(part.payloads) for part in message.parts]
+        took = [
+            (SECONDS.get(part.operation.key, 0.0) if seconds is None else seconds) * len(part.payloads)
+            for part in message.parts
+        ]
         results = [[b"signed " + payload for payload in part.payloads] for part in message.parts]
         mechanisms = ["CKM_ECDSA"] * len(results)
-        self.hear(Signed(message.id, results, seconds, mechanisms))  # type: ignore[arg-type]
+        self.hear(Signed(message.id, results, took, mechanisms))  # type: ignore[arg-type]
         return message
 
     def answer_all(self) -> list[list[bytes]]:

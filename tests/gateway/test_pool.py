@@ -164,6 +164,24 @@ async def test_a_busy_signer_gets_short_batches_when_they_are_worth_a_message_or
     assert [payloads(message) for message in process.unanswered] == [[b"later"]]
 
 
+async def test_a_batch_stays_short_though_its_key_was_slow_once() -> None:
+    pool, process, _ = with_signer()
+    for _ in range(2):  # an interrupted session saw it take 3 ms
+        pool.submit(Caller(b"interrupted").runs)
+        process.answer(seconds=0.003)
+    pool.submit(Caller(b"short").runs)
+    assert process.unanswered[-1].express
+
+
+async def test_a_key_that_has_become_slow_is_known_as_slow_in_time() -> None:
+    pool, process, _ = with_signer()
+    for _ in range(8):
+        pool.submit(Caller(b"slow").runs)
+        process.answer(seconds=0.003)
+    pool.submit(Caller(b"long").runs)
+    assert not process.unanswered[-1].express
+
+
 async def test_a_signer_whose_sessions_are_not_all_busy_gets_a_short_batch_at_once() -> None:
     pool, process, _ = with_signer(sessions=2)
     for content in (b"a", b"b", b"c"):
