@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hsmgate.gateway.pool import TokenPool
 
 PIECE_SECONDS = 0.001
-"""For how long a session goes on with a message before it looks for something more urgent."""
+"""For how long a session goes on with a message, though there is something more urgent."""
 
 
 class Sender:

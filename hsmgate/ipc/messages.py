@@ -123,7 +123,7 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 class Part(msgspec.Struct, array_like=True):
     """Items with one operation: their bytes, and for a verification their signatures.
 
-    at_once: how many of them a session does before it looks for something more urgent.
+    at_once: how many of them a session does before it leaves the rest for later, if there is something more urgent.
     """
 
     operation: Operation

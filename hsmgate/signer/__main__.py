@@ -122,13 +122,15 @@ def _open(order: Open, pin_file: int, link: Link) -> Token | None:
 
 
 def _sign(token: Token, work: Lanes, link: Link) -> None:
-    signing = Signing(token)
+    signing = Signing(token, work.urgent)
     while True:
         signing.wait()
         message = work.get()
         answer = signing.run(message) if isinstance(message, Piece) else signing.make(message)
         if answer is not None:
             link.send(answer)
+        elif isinstance(message, Piece) and not message.done:
+            work.put_back(message)
         if isinstance(answer, Distrust):
             _leave(EXIT_DISTRUST)
 

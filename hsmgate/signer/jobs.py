@@ -4,7 +4,7 @@ import math
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
 from hsmgate.ipc.messages import Failure, Order, Part, Sign, Signed, Source
@@ -28,25 +28,25 @@ class Job:
     def _cut(self, sessions: int) -> Iterator["Piece"]:
         share = sum(len(part.payloads) for part in self.message.parts) / sessions
         for number, part in enumerate(self.message.parts):
-            size = max(1, min(part.at_once, round(share / PIECES_PER_SESSION) if sessions > 1 else part.at_once))
+            size = len(part.payloads) if sessions == 1 else max(1, round(share / PIECES_PER_SESSION))
             if part.operation.source is not Source.TOKEN:
                 # A key that a caller brought has to be made an object for every piece that is signed with it.
                 size = max(1, math.ceil(share))
             for start in range(0, len(part.payloads), size):
                 yield Piece(self, number, part, self._results[number], start, min(start + size, len(part.payloads)))
 
-    def finish(self, piece: "Piece", seconds: float, mechanism: str = "") -> Signed | None:
-        """Note that a piece is done, how long that took, and by what. The answer to the message, if it was the last."""
+    def note(self, piece: "Piece", seconds: float, mechanism: str = "") -> Signed | None:
+        """Note how long was worked on a piece, and by what. The answer to the message, if this was the last of it."""
         with self._finishing:
             self._seconds[piece.number] += seconds
             self._mechanisms[piece.number] = mechanism or self._mechanisms[piece.number]
-            self._left -= 1
+            self._left -= piece.done
             return None if self._left else Signed(self.message.id, self._results, self._seconds, self._mechanisms)
 
 
 @dataclass(slots=True)
 class Piece:
-    """The items from `start` to before `stop` of a part, and the list that their results go into."""
+    """Items of a part that are left to do, from `start` to before `stop`, and the list for the results of the part."""
 
     job: Job
     number: int
@@ -54,6 +54,11 @@ class Piece:
     results: list[bytes | bool | Failure]
     start: int
     stop: int
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.start == self.stop
 
 
 Work = Piece | Order
@@ -75,6 +80,16 @@ class Lanes:
     def put(self, work: Work, *, express: bool = False) -> None:
         """Let it wait for a thread."""
         (self._express if express else self._ordinary).append(work)
+        self._tickets.put(None)
+
+    @property
+    def urgent(self) -> Sized:
+        """What is express and waits, to see whether there is something."""
+        return self._express
+
+    def put_back(self, piece: Piece) -> None:
+        """Let the rest of a piece that is not express wait, before all others."""
+        self._ordinary.appendleft(piece)
         self._tickets.put(None)
 
     def get(self) -> Work:

@@ -7,7 +7,7 @@ knows no PIN. A session is used by one thread at a time.
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK, Failure, classify
@@ -114,6 +114,8 @@ class Session:
         signatures: list[bytes],
         *,
         allow: "Allow | None" = None,
+        urgent: Sized = (),
+        at_least: int = 1,
     ) -> None:
         """Sign one after the other, and add to the list each signature that was made.
 
@@ -122,6 +124,7 @@ class Session:
         that fails.
 
         allow: what is to be done once a signature has begun.
+        urgent: when there is something in it, stop after so many as `at_least`.
         """
         init, sign, session, reference = self._sign_init, self._sign, self._self, mechanism.at
         outputs = self._outputs_of(size)
@@ -141,6 +144,8 @@ class Session:
                     if ckr:
                         raise CryptokiError("C_Sign", ckr)
                     made += 1
+                    if urgent and start + made >= at_least:
+                        return
             finally:
                 signatures += outputs.first(made)
 

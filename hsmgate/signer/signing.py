@@ -8,7 +8,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TypeVar
 
 from hsmgate.domain.ckm import ckm_name
@@ -43,6 +43,9 @@ TRIES = {Class.KEY_GONE: 2, Class.SESSION_DEAD: 2, Class.UNKNOWN: 2, Class.BUSY:
 BUSY_PAUSE_SECONDS = 0.02
 """Before a busy token is tried again: so long, then four times that, and again."""
 
+ROW = 4
+"""Items are prepared together: so many times those that are done before a look at what is urgent."""
+
 _BRINGING = ("C_CreateObject", "C_UnwrapKey")
 
 _T = TypeVar("_T")
@@ -62,8 +65,10 @@ class Distrusted(Exception):
 class Signing:
     """Signs with one session, in one thread."""
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, token: Token, urgent: Sized) -> None:
+        """urgent: where what is more urgent than an ordinary piece waits."""
         self._token = token
+        self._urgent = urgent
         self._work = WorkSession(token)
         self._operations = Operations(token)
         self._verified_under: KeyInfo | None = None
@@ -76,24 +81,28 @@ class Signing:
     def run(self, piece: Piece) -> Signed | Distrust | None:
         """Put every item's signature or failure in its place. The answer to the message, if that was all of it.
 
-        Raises TokenLost.
+        Where something urgent waits, some of the piece may be left to be done later. Raises TokenLost.
         """
         self._verified_under = None
         started = time.monotonic()
-        at = piece.start
+        # The object of a key that a caller brought is made once, so the piece is done in one go.
+        patient = piece.job.message.express or piece.part.operation.source is not Source.TOKEN
+        urgent: Sized = () if patient else self._urgent
+        enough = piece.start + piece.part.at_once
         try:
-            while at < piece.stop:
-                at, error = self._sign_in_a_row(piece, at)
-                if at < piece.stop:
-                    piece.results[at] = self._alone(piece, at, error)
-                    at += 1
+            while not (piece.done or (urgent and piece.start >= enough)):
+                row = min(piece.stop, piece.start + ROW * piece.part.at_once)
+                piece.start, error = self._sign_in_a_row(piece, row, urgent)
+                if piece.start < row and (error is not None or not urgent or piece.start < enough):
+                    piece.results[piece.start] = self._alone(piece, piece.start, error)
+                    piece.start += 1
         except Distrusted as distrusted:
             return Distrust(piece.job.message.id, piece.number, distrusted.at)
         mechanism = self._mechanism(piece.part.operation)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._replace_session()
-        return piece.job.finish(piece, time.monotonic() - started, mechanism)
+        return piece.job.note(piece, time.monotonic() - started, mechanism)
 
     def _mechanism(self, operation: Operation) -> str:
         """The name of the mechanism that items were signed with, or that would have signed what was verified."""
@@ -103,13 +112,13 @@ class Signing:
             return ""
         return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
 
-    def _sign_in_a_row(self, piece: Piece, start: int) -> tuple[int, CryptokiError | None]:
-        """Sign from the item at `start` on for as long as nothing special happens.
+    def _sign_in_a_row(self, piece: Piece, stop: int, urgent: Sized) -> tuple[int, CryptokiError | None]:
+        """Sign up to the item at `stop` for as long as nothing special happens, and nothing urgent comes.
 
         Where it ended: the first item that is to be looked at alone, and what the token had against it, if it was that.
         Raises TokenLost or Distrusted.
         """
-        operation = piece.part.operation
+        operation, start = piece.part.operation, piece.start
         if operation.action is Action.VERIFY or time.monotonic() > piece.job.message.deadline:
             return start, None
         try:
@@ -120,11 +129,16 @@ class Signing:
         except CryptokiError as error:
             return start, error
         plan: Plan = prepared.plan
-        to_sign = _prepared_payloads(plan, piece.part.payloads[start : piece.stop])
+        to_sign = _prepared_payloads(plan, piece.part.payloads[start:stop])
         raw: list[bytes] = []
         failed: CryptokiError | None = None
         try:
-            session.sign_all(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw, allow=prepared.allow)
+            session.sign_all(
+                *(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw),
+                allow=prepared.allow,
+                urgent=urgent,
+                at_least=piece.part.at_once,
+            )
         except CryptokiError as error:
             failed = error
         for at, (signed, made) in enumerate(zip(to_sign, raw, strict=False), start):

@@ -281,3 +281,18 @@ async def test_version_and_health_want_no_credentials(gateway: Gateway) -> None:
     assert all(part.isdigit() for part in version["version"].split("."))
     async with gateway.client.get(gateway.url + "/sys/v1/health") as response:
         assert (response.status, await response.read()) == (204, b"")
+
+
+async def test_short_batches_between_long_ones_all_have_their_signatures(
+    gateway: Gateway, public_keys: dict[str, PublicKeyTypes]
+) -> None:
+    long = [item("rsa2048", data=b64(b"long %d" % n)) for n in range(300)] + [item("p384")] * 100
+    signing = asyncio.gather(*(gateway.sign(long) for _ in range(2)))
+    for number in range(60):
+        short = [item("p256", data=b64(b"short %d" % number)), item("rsa2048", "SHA257")]
+        good, bad = await gateway.sign(short)
+        check(public_keys, short[0], good)
+        assert bad["status"] == 400
+    for answers in await signing:
+        for asked, answer in zip(long, answers, strict=True):
+            check(public_keys, asked, answer)

@@ -29,27 +29,37 @@ def sizes(job: Job) -> list[int]:
     ("sessions", "parts", "expected"),
     [
         (1, [part(100)], [100]),
-        (1, [part(100, at_once=40)], [40, 40, 20]),
         (1, [part(3), part(2)], [3, 2]),
         (4, [part(64)], [4] * 16),
-        (4, [part(64, at_once=3)], [3] * 21 + [1]),
         (16, [part(5)], [1] * 5),
         (4, [part(64, at_once=1, operation=INLINE)], [16] * 4),
     ],
-    ids=["whole", "a millisecond each", "parts", "shared", "shared and short", "too few", "a caller's key"],
+    ids=["whole", "parts", "shared", "too few", "a caller's key"],
 )
 def test_pieces_are_as_large_as_they_should(sessions: int, parts: list[Part], expected: list[int]) -> None:
     assert sizes(Job(message(*parts), sessions)) == expected
 
 
 def test_whoever_is_last_has_the_answer() -> None:
-    job = Job(message(part(3, at_once=2), part(1)), 1)
-    last, *others = reversed(job.pieces)
-    for number, piece in enumerate(others):
-        piece.results[piece.start : piece.stop] = [b"%d" % n for n in range(piece.start, piece.stop)]
-        assert job.finish(piece, number + 1.0) is None
+    job = Job(message(part(3), part(1)), 1)
+    one, last = job.pieces
     last.results[0] = True
-    assert job.finish(last, 0.5) == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5], ["", ""])
+    last.start = last.stop
+    assert job.note(last, 0.5) is None
+    one.results[:] = [b"0", b"1", b"2"]
+    one.start = 2
+    assert job.note(one, 2.0) is None
+    one.start = 3
+    assert job.note(one, 1.0, "CKM_ECDSA") == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5], ["CKM_ECDSA", ""])
+
+
+def test_the_rest_of_a_piece_comes_before_other_ordinary_ones() -> None:
+    lanes = Lanes()
+    rest, other = (Job(message(part(3)), 1).pieces[0] for _ in range(2))
+    lanes.put(other)
+    lanes.put_back(rest)
+    assert not lanes.urgent
+    assert [lanes.get(), lanes.get()] == [rest, other]
 
 
 def test_express_goes_first_but_not_for_ever() -> None:
