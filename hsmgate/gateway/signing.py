@@ -128,6 +128,8 @@ class BatchSigner:
             let_in = group.take(room) if room < len(group) else group
             if let_in is not group:
                 batch.fail(group.indexes, NoSigner(f"too many items are waiting (max_waiting is {most})"))
+            if not let_in:
+                continue
             room -= len(let_in)
             for index in let_in.indexes:
                 batch.kids[index] = target.kid
