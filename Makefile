@@ -23,23 +23,23 @@ run: .venv/run ## Make a demo in DIR (.hsmgate) and serve it on LISTEN (127.0.0.
 
 .PHONY: test
 test: .venv/dev ## Run the tests; T=path for some of them, ARGS=... for pytest
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev systemd chromium chromium-driver zsh fish
+	@softhsm/install.sh softhsm2 opensc openssl systemd chromium chromium-driver zsh fish
 	@softhsm/promtool.sh $(BIN)/promtool
 	$(BIN)/pytest -n 2 --dist loadfile $(T) $(ARGS)
 
 .PHONY: conformance
 conformance: .venv/dev ## Try every combination of the contract on SoftHSM and NSS and write docs/conformance.md
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
+	@softhsm/install.sh softhsm2 opensc openssl
 	$(BIN)/python -m tests.conformance.run --out docs/conformance.md
 
 .PHONY: faults
 faults: .venv/dev ## Break a token in every way under load and write docs/faults.md; ARGS="--only NAME,..." for some
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
+	@softhsm/install.sh softhsm2 opensc openssl
 	$(BIN)/python -m tests.faults.run --out docs/faults.md $(ARGS)
 
 .PHONY: bench
 bench: .venv/dev ## Measure against the token's own speed and write docs/benchmarks.md; ARGS=--quick for a minute's look
-	@softhsm/install.sh softhsm2 opensc wrk gcc libc6-dev
+	@softhsm/install.sh softhsm2 opensc wrk
 	$(BIN)/python -m benchmarks.run --out docs/benchmarks.md $(ARGS)
 
 .PHONY: chart
@@ -49,7 +49,7 @@ chart: .venv/chart ## Render ops/helm with helm, which has to be there, and vali
 
 .PHONY: attacks
 attacks: .venv/dev ## Attack a gateway as someone hostile would and write the table of docs/security.md; ARGS="--only NAME,..."
-	@softhsm/install.sh softhsm2 opensc openssl gcc libc6-dev
+	@softhsm/install.sh softhsm2 opensc openssl
 	$(BIN)/python -m tests.attacks.run --out docs/security.md $(ARGS)
 
 .PHONY: cluster
@@ -66,7 +66,7 @@ lint: .venv/dev ## Check style, types, bandit's list and known vulnerabilities o
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hsmgate benchmarks .ci
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hatch_build.py hsmgate benchmarks .ci
 	$(BIN)/python .ci/audit.py .venv/audited
 
 .PHONY: format
@@ -81,21 +81,27 @@ dist: .venv/dev ## Build the wheel and the sdist in dist/
 .PHONY: constraints
 constraints: ## Pin the newest versions of all dependencies
 	rm -rf .venv
+	@softhsm/install.sh gcc libc6-dev
 	softhsm/venv.sh "$(PYTHON)" .venv
 	$(BIN)/pip install --quiet --editable '.[dev,streebog,fuzz,chart]'
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
 
 .PHONY: clean
 clean: ## Remove what make made, but no DIR
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist hsmgate/signer/_loop.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# What an install is made of; the compiler is for the signers' loop.
+INSTALLED := pyproject.toml constraints.txt hatch_build.py hsmgate/signer/loop.c
 
 # A stamp for what is installed: to run, or to develop as well.
-.venv/run: pyproject.toml constraints.txt
+.venv/run: $(INSTALLED)
+	@softhsm/install.sh gcc libc6-dev
 	softhsm/venv.sh "$(PYTHON)" .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-.venv/dev: pyproject.toml constraints.txt
+.venv/dev: $(INSTALLED)
+	@softhsm/install.sh gcc libc6-dev
 	softhsm/venv.sh "$(PYTHON)" .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,streebog]'
 	touch $@ .venv/run

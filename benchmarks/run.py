@@ -30,7 +30,7 @@ def main() -> None:
     options = _parser().parse_args()
     chosen = options.only or [name for name in EXPERIMENTS if not (options.quick and name in LEFT_OUT_OF_QUICK)]
     install = Path(__file__).parents[1] / "softhsm" / "install.sh"
-    subprocess.run([install, "softhsm2", "opensc", "wrk", "gcc", "libc6-dev"], check=True)  # noqa: S603 - words of ours
+    subprocess.run([install, "softhsm2", "opensc", "wrk"], check=True)  # noqa: S603 - words of ours
     with tempfile.TemporaryDirectory(prefix="hsmgate-bench-") as folder:
         record = asyncio.run(_measure(Path(folder), QUICK if options.quick else FULL, chosen))
     for what, target, middle, spread, reached in lines((*ROWS, *BEHIND), record):

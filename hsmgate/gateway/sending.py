@@ -13,7 +13,7 @@ from hsmgate.ipc.messages import Part, Sign, Source
 if TYPE_CHECKING:
     from hsmgate.gateway.pool import TokenPool
 
-PIECE_SECONDS = 0.001
+PATIENCE_SECONDS = 0.001
 """For how long a session goes on with a message, though there is something more urgent."""
 
 
@@ -77,7 +77,7 @@ class Sender:
         signer.sent(number, message, alone=alone)
 
     def _part(self, work: Work, runs: list[Run]) -> Part:
-        at_once = max(1, int(PIECE_SECONDS / self._costs.of(work)))
+        at_once = max(1, int(PATIENCE_SECONDS / self._costs.of(work)))
         if len(runs) == 1:
             return Part(work.operation, runs[0].payloads, runs[0].signatures, at_once)
         payloads = [payload for run in runs for payload in run.payloads]

@@ -38,7 +38,7 @@ from hsmgate.ipc.messages import (
     encode,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.jobs import Job, Lanes, Piece
+from hsmgate.signer.jobs import Job, Lanes, Task
 from hsmgate.signer.signing import Signing
 from hsmgate.signer.token import Token, TokenLost
 
@@ -101,8 +101,8 @@ def main(fd: int, pin_file: int, log_format: str, version: str) -> int:
     _start("keys", lambda: _list_keys(token, listing, link))
     for message in messages:
         if isinstance(message, Sign):
-            for piece in Job(message, order.sessions).pieces:
-                work.put(piece, express=message.express)
+            for task in Job(message).tasks:
+                work.put(task, threads=min(order.sessions, len(task.results)), express=message.express)
         elif isinstance(message, ListKeys):
             listing.put(message)
         elif not isinstance(message, Open):
@@ -125,12 +125,12 @@ def _sign(token: Token, work: Lanes, link: Link) -> None:
     signing = Signing(token, work.urgent)
     while True:
         signing.wait()
-        message = work.get()
-        answer = signing.run(message) if isinstance(message, Piece) else signing.make(message)
+        next_one = work.get()
+        answer = signing.run(next_one) if isinstance(next_one, Task) else signing.make(next_one)
         if answer is not None:
             link.send(answer)
-        elif isinstance(message, Piece) and not message.done:
-            work.put_back(message)
+        elif isinstance(next_one, Task) and next_one.items.left:
+            work.put_back(next_one)
         if isinstance(answer, Distrust):
             _leave(EXIT_DISTRUST)
 

@@ -132,14 +132,17 @@ class _Library(_pkcs11.lib):
 
 
 class Module:
-    """A loaded and initialised module. It is never finalised or unloaded: its process ends instead."""
+    """A loaded and initialised module. It is never finalised or unloaded: its process ends instead.
+
+    call: its functions, by their names. signing: where C_SignInit and C_Sign are, for C to call.
+    """
 
     def __init__(self, path: str, init_args: str = "") -> None:
         """Load the module. Raises ModuleError, for the operator to read, where it will not load or start."""
         try:
             self._functions = self._function_list(path)
             self.call = {name: self._bind(name) for name, arguments in _FUNCTIONS.items() if arguments}
-            self.ready = {name: self._bind_ready(name) for name in ("C_SignInit", "C_Sign")}
+            self.signing = (self._functions.C_SignInit, self._functions.C_Sign)
             self._initialize(init_args)
             self._library = _Library(path)  # held for ever: slots and tokens point into it
         except (OSError, AttributeError, pkcs11.PKCS11Error) as error:
@@ -161,11 +164,6 @@ class Module:
         arguments = _FUNCTIONS[name] or ()
         prototype = ctypes.CFUNCTYPE(ULONG, *arguments)
         function: Callable[..., int] = prototype(getattr(self._functions, name))
-        return function
-
-    def _bind_ready(self, name: str) -> Callable[..., int]:
-        """The function for arguments that are C's already: nothing is converted, and nothing checked."""
-        function: Callable[..., int] = ctypes.CFUNCTYPE(ULONG)(getattr(self._functions, name))
         return function
 
     def _initialize(self, init_args: str) -> None:

@@ -1,95 +1,104 @@
-"""Messages cut into pieces for the sessions, and their answers put together by whoever is the last to finish."""
+"""Messages as tasks that sessions share, and their answers put together by whoever is the last to finish."""
 
-import math
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sized
-from dataclasses import dataclass
 
-from hsmgate.ipc.messages import Failure, Order, Part, Sign, Signed, Source
-
-PIECES_PER_SESSION = 4
-"""So many pieces that no session is idle for long while others still work on the message."""
+from hsmgate.ipc.messages import Failure, Order, Part, Sign, Signed
+from hsmgate.signer.items import Items
+from hsmgate.signer.prepared import Prepared
+from hsmgate.signer.structs import ULONG
 
 
 class Job:
     """A message that sessions work on together."""
 
-    def __init__(self, message: Sign, sessions: int) -> None:
+    def __init__(self, message: Sign) -> None:
         self.message = message
-        self._results: list[list[bytes | bool | Failure]] = [[b""] * len(part.payloads) for part in message.parts]
-        self._seconds = [0.0] * len(message.parts)
-        self._mechanisms = [""] * len(message.parts)
+        self.tasks = [Task(self, number, part) for number, part in enumerate(message.parts)]
+        self._left = len(self.tasks)
         self._finishing = threading.Lock()
-        self.pieces = [*self._cut(sessions)]
-        self._left = len(self.pieces)
 
-    def _cut(self, sessions: int) -> Iterator["Piece"]:
-        share = sum(len(part.payloads) for part in self.message.parts) / sessions
-        for number, part in enumerate(self.message.parts):
-            size = len(part.payloads) if sessions == 1 else max(1, round(share / PIECES_PER_SESSION))
-            if part.operation.source is not Source.TOKEN:
-                # A key that a caller brought has to be made an object for every piece that is signed with it.
-                size = max(1, math.ceil(share))
-            for start in range(0, len(part.payloads), size):
-                yield Piece(self, number, part, self._results[number], start, min(start + size, len(part.payloads)))
-
-    def note(self, piece: "Piece", seconds: float, mechanism: str = "") -> Signed | None:
-        """Note how long was worked on a piece, and by what. The answer to the message, if this was the last of it."""
+    def finish(self) -> Signed | None:
+        """A task is done. The answer to the message, if this was the last."""
         with self._finishing:
-            self._seconds[piece.number] += seconds
-            self._mechanisms[piece.number] = mechanism or self._mechanisms[piece.number]
-            self._left -= piece.done
-            return None if self._left else Signed(self.message.id, self._results, self._seconds, self._mechanisms)
+            self._left -= 1
+            if self._left:
+                return None
+        tasks = self.tasks
+        results, seconds = [task.results for task in tasks], [task.seconds for task in tasks]
+        return Signed(self.message.id, results, seconds, [task.mechanism for task in tasks])
 
 
-@dataclass(slots=True)
-class Piece:
-    """Items of a part that are left to do, from `start` to before `stop`, and the list for the results of the part."""
+class Task:
+    """A part of a message. Any number of sessions' threads may be at it.
 
-    job: Job
-    number: int
-    part: Part
-    results: list[bytes | bool | Failure]
-    start: int
-    stop: int
+    results: of the items, as they become known.
+    plan: how its items were prepared to be signed together, and in which generation of handles; None until they are.
+    seconds: for how long threads were at it, all together. mechanism: the name of what it was done with, if it was.
+    """
 
-    @property
-    def done(self) -> bool:
-        """Whether nothing of it is left."""
-        return self.start == self.stop
+    def __init__(self, job: Job, number: int, part: Part) -> None:
+        self.job = job
+        self.number = number
+        self.part = part
+        self.items = Items(len(part.payloads), job.message.deadline)
+        self.results: list[bytes | bool | Failure] = [b""] * len(part.payloads)
+        self.plan: tuple[Prepared, int] | None = None
+        self.planning = threading.Lock()
+        self.seconds = 0.0
+        self.mechanism = ""
+        self._threads = 0
+        self._counting = threading.Lock()
+
+    def join(self) -> bool:
+        """Begin to work on it, unless nothing is left to do."""
+        with self._counting:
+            joined = self.items.left
+            self._threads += joined
+        return joined
+
+    def leave(self, seconds: float, mechanism: str) -> bool:
+        """End, after so long. Whether all items were taken, and all others who had some have left before."""
+        with self._counting:
+            self._threads -= 1
+            self.seconds += seconds
+            self.mechanism = mechanism or self.mechanism
+            return not self._threads and not self.items.left
 
 
-Work = Piece | Order
+Work = Task | Order
 """What a session's thread does."""
 
 EXPRESS_IN_A_ROW = 8
-"""After so many pieces of express messages comes one of the others, if there is one."""
+"""After so many express tasks comes one of the others, if there is one."""
 
 
 class Lanes:
-    """Work for the sessions' threads: what is express goes first, but not for ever. Threads may use it together."""
+    """Work for the sessions' threads: what is express goes first, but not for ever. Threads may use it together.
+
+    urgent: not 0 while something waits that is express.
+    """
 
     def __init__(self) -> None:
         self._express: deque[Work] = deque()
         self._ordinary: deque[Work] = deque()
         self._tickets: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for everything that waits in a lane
         self._in_a_row = 0
+        self.urgent = ULONG(0)
 
-    def put(self, work: Work, *, express: bool = False) -> None:
-        """Let it wait for a thread."""
-        (self._express if express else self._ordinary).append(work)
-        self._tickets.put(None)
+    def put(self, work: Work, *, threads: int = 1, express: bool = False) -> None:
+        """Let it wait for so many threads."""
+        lane = self._express if express else self._ordinary
+        for _ in range(threads):
+            lane.append(work)
+            if express:
+                self.urgent.value = 1
+            self._tickets.put(None)
 
-    @property
-    def urgent(self) -> Sized:
-        """What is express and waits, to see whether there is something."""
-        return self._express
-
-    def put_back(self, piece: Piece) -> None:
-        """Let the rest of a piece that is not express wait, before all others."""
-        self._ordinary.appendleft(piece)
+    def put_back(self, task: Task) -> None:
+        """Let the rest of a task that is not express wait for a thread, before all others."""
+        self._ordinary.appendleft(task)
         self._tickets.put(None)
 
     def get(self) -> Work:
@@ -102,3 +111,7 @@ class Lanes:
                 return (self._express if express else self._ordinary).popleft()
             except IndexError:
                 continue  # another thread was faster in this lane; there is something in the other
+            finally:
+                self.urgent.value = 0
+                if self._express:  # looked at after it was said that there is none: `put` does it the other way round
+                    self.urgent.value = 1

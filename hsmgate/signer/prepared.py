@@ -1,5 +1,6 @@
 """Operations with all that can be decided before the first item: plan, handle, packed mechanism, and how to verify."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hsmgate.domain.ckm import ckm_name
@@ -11,8 +12,8 @@ from hsmgate.errors import ItemError
 from hsmgate.ipc.messages import Operation, Source
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.inline import create_inline, public_part
-from hsmgate.signer.sessions import Allow, Session
-from hsmgate.signer.structs import ULONG, Reference, mechanism
+from hsmgate.signer.sessions import Session
+from hsmgate.signer.structs import Mechanism, mechanism
 from hsmgate.signer.token import Token
 
 PREPARED_AT_MOST = 4096
@@ -23,7 +24,7 @@ PREPARED_AT_MOST = 4096
 class Prepared:
     """An operation, ready to sign any item.
 
-    name: of the mechanism. key, mechanism: as C takes them.
+    name: of the mechanism, which is as C takes it. handle: of the key.
     verifier: what the next signature is verified by before it leaves; None where that is not needed, or nobody can.
     always: whether each signature is verified, not only the first.
     allow: what is to be done once a signature has begun, where the key wants the PIN then.
@@ -32,11 +33,10 @@ class Prepared:
     plan: Plan
     name: str
     handle: int
-    key: ULONG
-    mechanism: Reference
+    mechanism: Mechanism
     verifier: Verifier | None
     always: bool
-    allow: Allow | None
+    allow: Callable[[Session], None] | None
 
 
 class Operations:
@@ -126,7 +126,7 @@ class Operations:
         always = self._token.verify_always or key.type is KeyType.RSA  # to verify RSA costs next to nothing
         allow = self._token.pin.allow if key.always_authenticate else None
         name, verifier = ckm_name(decided.mechanism), Verifier.of(key.public_key)
-        return Prepared(decided, name, handle, ULONG(handle), Reference(packed), verifier, always, allow)
+        return Prepared(decided, name, handle, packed, verifier, always, allow)
 
 
 def _destroy(session: Session, handle: int) -> bool:

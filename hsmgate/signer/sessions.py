@@ -6,13 +6,12 @@ knows no PIN. A session is used by one thread at a time.
 """
 
 import ctypes
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping
 from typing import Union
 
 from hsmgate.domain.ckr import CKR_OK, Failure, classify
 from hsmgate.signer.cryptoki import CryptokiError, Module
-from hsmgate.signer.structs import ULONG, Attribute, Mechanism, Reference, SessionInfo
+from hsmgate.signer.structs import ULONG, Attribute, Mechanism, SessionInfo
 
 CKF_RW_SESSION = 0x02
 CKF_SERIAL_SESSION = 0x04
@@ -37,14 +36,12 @@ Template = Mapping[int, AttributeValue]
 """Attribute types and values."""
 
 
-Allow = Callable[["Session"], None]
-"""What a key wants before it signs, in the session that it signs in. Raises CryptokiError."""
-
-
 class Session:
     """An open session.
 
     They are read/write, which every vendor has; read-only ones are not to be had everywhere.
+
+    signing: where C_SignInit and C_Sign are.
     """
 
     def __init__(self, module: Module, slot_id: int) -> None:
@@ -53,10 +50,7 @@ class Session:
         handle = ULONG()
         module.check("C_OpenSession", slot_id, CKF_SERIAL_SESSION | CKF_RW_SESSION, None, None, ctypes.byref(handle))
         self.handle = handle.value
-        self._sign_init = module.ready["C_SignInit"]
-        self._sign = module.ready["C_Sign"]
-        self._self = ULONG(self.handle)
-        self._outputs: _Outputs | None = None
+        self.signing = module.signing
 
     def login(self, pin: str) -> None:
         """Log the process in as the token's user. Tries once. Raises CryptokiError."""
@@ -90,69 +84,21 @@ class Session:
         """Close it, whatever state it is in. Its failure says nothing that the next session would not say too."""
         self._module.call["C_CloseSession"](self.handle)
 
-    def sign(self, key: int, mechanism: Mechanism, data: bytes, size: int) -> bytes:
+    def sign(
+        self, key: int, mechanism: Mechanism, data: bytes, size: int, allow: "Callable[[Session], None] | None" = None
+    ) -> bytes:
         """The signature of `data`, which will have at most `size` bytes.
 
         Raises CryptokiError; the session may be of no more use after that.
+
+        allow: what the key wants to be done once a signature has begun. Raises CryptokiError.
         """
-        return self.sign_ready(ULONG(key), Reference(mechanism), data, size)
-
-    def sign_ready(
-        self, key: ULONG, mechanism: Reference, data: bytes, size: int, allow: "Allow | None" = None
-    ) -> bytes:
-        """The same, with arguments that C can take as they are: making them anew costs more than the call."""
-        made: list[bytes] = []
-        self.sign_all(key, mechanism, (data,), size, made, allow=allow)
-        return made[0]
-
-    def sign_all(
-        self,
-        key: ULONG,
-        mechanism: Reference,
-        data: Sequence[bytes],
-        size: int,
-        signatures: list[bytes],
-        *,
-        allow: "Allow | None" = None,
-        urgent: Sized = (),
-        at_least: int = 1,
-    ) -> None:
-        """Sign one after the other, and add to the list each signature that was made.
-
-        Nothing happens between the calls that can happen before or after them all: the module leaves the processor's
-        caches cold, and what takes a microsecond by itself takes several there. Raises CryptokiError for the first
-        that fails.
-
-        allow: what is to be done once a signature has begun.
-        urgent: when there is something in it, stop after so many as `at_least`.
-        """
-        init, sign, session, reference = self._sign_init, self._sign, self._self, mechanism.at
-        outputs = self._outputs_of(size)
-        for start in range(0, len(data), outputs.count):
-            some = data[start : start + outputs.count]
-            sizes = [_ulong(len(item)) for item in some]
-            outputs.clear()
-            made = 0
-            try:
-                for item, item_size, at, length in zip(some, sizes, outputs.at, outputs.lengths_at, strict=False):
-                    ckr = init(session, reference, key)
-                    if ckr:
-                        raise CryptokiError("C_SignInit", ckr)
-                    if allow is not None:
-                        allow(self)
-                    ckr = sign(session, item, item_size, at, length)
-                    if ckr:
-                        raise CryptokiError("C_Sign", ckr)
-                    made += 1
-                    if urgent and start + made >= at_least:
-                        return
-            finally:
-                signatures += outputs.first(made)
-
-    def _outputs_of(self, size: int) -> "_Outputs":
-        if self._outputs is None or self._outputs.size != size:
-            self._outputs = _Outputs(size)
-        return self._outputs
+        self._module.check("C_SignInit", self.handle, mechanism, key)
+        if allow is not None:
+            allow(self)
+        buffer, length = ctypes.create_string_buffer(size), ULONG(size)
+        self._module.check("C_Sign", self.handle, data, len(data), buffer, ctypes.byref(length))
+        return buffer.raw[: length.value]
 
     def verify(self, key: int, mechanism: Mechanism, data: bytes, signature: bytes) -> bool:
         """Whether the token takes that for a signature of `data`. Raises CryptokiError where it cannot tell."""
@@ -259,41 +205,6 @@ class Session:
         if ckr not in (CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID):
             raise CryptokiError("C_GetAttributeValue", ckr)
         return [attribute for attribute in array if attribute.ulValueLen != _UNAVAILABLE]
-
-
-OUTPUT_BYTES = 16 * 1024
-OUTPUTS_AT_MOST = 64
-
-
-class _Outputs:
-    """Where C_Sign puts signatures of at most `size` bytes: `count` places, one after the other.
-
-    at, lengths_at: the places, and where their lengths are, as C takes them.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.count = max(1, min(OUTPUTS_AT_MOST, OUTPUT_BYTES // max(1, size)))
-        self._buffer = ctypes.create_string_buffer(size * self.count)
-        self._lengths = (ULONG * self.count)()
-        self._room = (ULONG * self.count)(*[size] * self.count)
-        self.at = [ctypes.byref(self._buffer, size * number) for number in range(self.count)]
-        self.lengths_at = [ctypes.byref(self._lengths, ctypes.sizeof(ULONG) * number) for number in range(self.count)]
-
-    def clear(self) -> None:
-        """Say that there is room for `size` bytes everywhere, as C_Sign wants to be told."""
-        ctypes.memmove(self._lengths, self._room, ctypes.sizeof(self._room))
-
-    def first(self, count: int) -> list[bytes]:
-        """The first signatures."""
-        view, size = memoryview(self._buffer), self.size
-        places = zip(range(0, count * size, size), self._lengths[:count], strict=True)
-        return [view[start : start + length].tobytes() for start, length in places]
-
-
-@functools.lru_cache(1024)
-def _ulong(value: int) -> ULONG:
-    return ULONG(value)
 
 
 def _pack(template: Template) -> "ctypes.Array[Attribute]":

@@ -4,11 +4,10 @@ What a failure costs: the item, its session, at most this process (TokenLost, Di
 item.
 """
 
-import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import TypeVar
 
 from hsmgate.domain.ckm import ckm_name
@@ -27,10 +26,12 @@ from hsmgate.ipc.messages import (
     Source,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.jobs import Piece
+from hsmgate.signer.items import Alone
+from hsmgate.signer.jobs import Task
 from hsmgate.signer.making import Maker
 from hsmgate.signer.objects import item_error, refused
 from hsmgate.signer.prepared import Operations, Prepared
+from hsmgate.signer.structs import ULONG
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
 from hsmgate.signer.work import WorkSession
@@ -43,8 +44,8 @@ TRIES = {Class.KEY_GONE: 2, Class.SESSION_DEAD: 2, Class.UNKNOWN: 2, Class.BUSY:
 BUSY_PAUSE_SECONDS = 0.02
 """Before a busy token is tried again: so long, then four times that, and again."""
 
-ROW = 4
-"""Items are prepared together: so many times those that are done before a look at what is urgent."""
+_NEVER = ULONG(0)
+"""What is never urgent."""
 
 _BRINGING = ("C_CreateObject", "C_UnwrapKey")
 
@@ -65,8 +66,8 @@ class Distrusted(Exception):
 class Signing:
     """Signs with one session, in one thread."""
 
-    def __init__(self, token: Token, urgent: Sized) -> None:
-        """urgent: where what is more urgent than an ordinary piece waits."""
+    def __init__(self, token: Token, urgent: ULONG) -> None:
+        """urgent: not 0 while something waits that is more urgent than an ordinary task."""
         self._token = token
         self._urgent = urgent
         self._work = WorkSession(token)
@@ -78,31 +79,40 @@ class Signing:
         """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
         self._work.wait()
 
-    def run(self, piece: Piece) -> Signed | Distrust | None:
-        """Put every item's signature or failure in its place. The answer to the message, if that was all of it.
+    def run(self, task: Task) -> Signed | Distrust | None:
+        """Work on a task until nothing of it is left, or something urgent comes. The message's answer, if that was all.
 
-        Where something urgent waits, some of the piece may be left to be done later. Raises TokenLost.
+        Raises TokenLost.
         """
+        if not task.join():
+            return None
         self._verified_under = None
         started = time.monotonic()
-        # The object of a key that a caller brought is made once, so the piece is done in one go.
-        patient = piece.job.message.express or piece.part.operation.source is not Source.TOKEN
-        urgent: Sized = () if patient else self._urgent
-        enough = piece.start + piece.part.at_once
         try:
-            while not (piece.done or (urgent and piece.start >= enough)):
-                row = min(piece.stop, piece.start + ROW * piece.part.at_once)
-                piece.start, error = self._sign_in_a_row(piece, row, urgent)
-                if piece.start < row and (error is not None or not urgent or piece.start < enough):
-                    piece.results[piece.start] = self._alone(piece, piece.start, error)
-                    piece.start += 1
+            self._work_on(task)
+            left = time.monotonic()
+            last = task.leave(left - started, self._mechanism(task.part.operation))
+            if last:
+                self._finish(task)
+                task.seconds += time.monotonic() - left
         except Distrusted as distrusted:
-            return Distrust(piece.job.message.id, piece.number, distrusted.at)
-        mechanism = self._mechanism(piece.part.operation)
+            return Distrust(task.job.message.id, task.number, distrusted.at)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._replace_session()
-        return piece.job.note(piece, time.monotonic() - started, mechanism)
+        return task.job.finish() if last else None
+
+    def _work_on(self, task: Task) -> None:
+        """Sign or verify items. Raises TokenLost or Distrusted."""
+        # The object of a key that a caller brought is made once, so there is no going away before the end.
+        patient = task.job.message.express or task.part.operation.source is not Source.TOKEN
+        urgent = _NEVER if patient else self._urgent
+        done_alone = 0
+        while (alone := self._sign_together(task, urgent)) is not None:
+            task.results[alone.at] = self._alone(task, alone)
+            done_alone += 1
+            if urgent.value and done_alone >= task.part.at_once:
+                return
 
     def _mechanism(self, operation: Operation) -> str:
         """The name of the mechanism that items were signed with, or that would have signed what was verified."""
@@ -112,54 +122,65 @@ class Signing:
             return ""
         return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
 
-    def _sign_in_a_row(self, piece: Piece, stop: int, urgent: Sized) -> tuple[int, CryptokiError | None]:
-        """Sign up to the item at `stop` for as long as nothing special happens, and nothing urgent comes.
+    def _sign_together(self, task: Task, urgent: ULONG) -> Alone | None:
+        """Sign for as long as nothing special happens, and nothing urgent comes. An item that is to be done alone.
 
-        Where it ended: the first item that is to be looked at alone, and what the token had against it, if it was that.
-        Raises TokenLost or Distrusted.
+        Raises TokenLost.
         """
-        operation, start = piece.part.operation, piece.start
-        if operation.action is Action.VERIFY or time.monotonic() > piece.job.message.deadline:
-            return start, None
+        operation, items = task.part.operation, task.items
+        if operation.action is Action.VERIFY:
+            return items.take()
         try:
             session = self._work.session or self._work.required()
             prepared = self._operations.prepare(session, operation)
         except ItemError:
-            return start, None
+            return items.take()
         except CryptokiError as error:
-            return start, error
-        plan: Plan = prepared.plan
-        to_sign = _prepared_payloads(plan, piece.part.payloads[start:stop])
-        raw: list[bytes] = []
-        failed: CryptokiError | None = None
-        try:
-            session.sign_all(
-                *(prepared.key, prepared.mechanism, to_sign, plan.signature_size, raw),
-                allow=prepared.allow,
-                urgent=urgent,
-                at_least=piece.part.at_once,
-            )
-        except CryptokiError as error:
-            failed = error
-        for at, (signed, made) in enumerate(zip(to_sign, raw, strict=False), start):
-            try:
-                signature = plan.finish(made)
-                if prepared.verifier is not None and not _verifies(prepared, signed, signature):
-                    signature = self._second_opinion(operation, piece.part.payloads[at], at)
-                piece.results[at] = signature
-            except ItemError as error:
-                piece.results[at] = Failure(error.status, str(error))
-        return start + len(raw), failed
+            alone = items.take()
+            return alone and Alone(alone.at, error)
+        if prepared.allow is not None or not self._is_planned(task, prepared):
+            return items.take()
+        return items.sign(session, prepared.handle, prepared.mechanism, urgent, task.part.at_once)
 
-    def _alone(self, piece: Piece, at: int, error: CryptokiError | None) -> bytes | bool | Failure:
-        """What becomes of an item by itself, after `error` if it was tried before. Raises TokenLost or Distrusted."""
-        operation, payload = piece.part.operation, piece.part.payloads[at]
+    def _is_planned(self, task: Task, prepared: Prepared) -> bool:
+        """Whether the task's items are ready to be signed as prepared; the first to ask makes them so.
+
+        With other handles, the key may have become another, of which others took no notice yet.
+        """
+        generation = self._operations.generation
+        if task.plan is None:
+            with task.planning:
+                if task.plan is None:
+                    plan: Plan = prepared.plan
+                    to_sign = [_to_sign(plan, payload) for payload in task.part.payloads]
+                    task.items.prepare(to_sign, plan.signature_size)
+                    task.plan = prepared, generation
+        return task.plan[1] == generation
+
+    def _finish(self, task: Task) -> None:
+        """Put the signatures of items that were signed together in their places. Raises TokenLost or Distrusted."""
+        if task.plan is None:
+            return
+        prepared, results = task.plan[0], task.results
+        finish = prepared.plan.finish
+        for at, to_sign, raw in task.items.signed():
+            try:
+                signature = finish(raw)
+                if prepared.verifier is not None and not _verifies(prepared, to_sign, signature):
+                    signature = self._second_opinion(task.part.operation, task.part.payloads[at], at)
+                results[at] = signature
+            except ItemError as error:
+                results[at] = Failure(error.status, str(error))
+
+    def _alone(self, task: Task, alone: Alone) -> bytes | bool | Failure:
+        """What becomes of an item by itself. Raises TokenLost or Distrusted."""
+        operation, payload, at = task.part.operation, task.part.payloads[alone.at], alone.at
         try:
-            if error is None and time.monotonic() > piece.job.message.deadline:
+            if alone.error is None and time.monotonic() > task.job.message.deadline:
                 raise DeadlinePassed("its time was up before it came to a session")
             if operation.action is Action.VERIFY:
-                return self._verify(operation, payload, piece.part.signatures[at])
-            return self._sign(operation, payload, at, error)
+                return self._verify(operation, payload, task.part.signatures[at])
+            return self._sign(operation, payload, at, alone.error)
         except ItemError as failed:
             return Failure(failed.status, str(failed))
 
@@ -202,7 +223,7 @@ class Signing:
         prepared = self._operations.prepare(session, operation)
         plan: Plan = prepared.plan
         to_sign = plan.prepare(payload)
-        raw = session.sign_ready(prepared.key, prepared.mechanism, to_sign, plan.signature_size, prepared.allow)
+        raw = session.sign(prepared.handle, prepared.mechanism, to_sign, plan.signature_size, prepared.allow)
         return prepared, to_sign, plan.finish(raw)
 
     def _attempt_for_the_last_time(self, operation: Operation, payload: bytes) -> tuple[Prepared, bytes, bytes]:
@@ -276,10 +297,9 @@ def _verifies(prepared: Prepared, to_sign: bytes, signature: bytes) -> bool:
     return verdict is not False
 
 
-def _prepared_payloads(plan: Plan, payloads: list[bytes]) -> list[bytes]:
-    """What C_Sign gets for them, up to the first that cannot be right."""
-    ready: list[bytes] = []
-    with contextlib.suppress(BadItem):
-        for payload in payloads:
-            ready.append(plan.prepare(payload))  # noqa: PERF401 - those before it count
-    return ready
+def _to_sign(plan: Plan, payload: bytes) -> bytes | None:
+    """What C_Sign gets for it, None where it cannot be right."""
+    try:
+        return plan.prepare(payload)
+    except BadItem:
+        return None

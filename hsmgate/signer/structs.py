@@ -13,16 +13,6 @@ class Mechanism(ctypes.Structure):
     _fields_ = (("mechanism", ULONG), ("pParameter", ctypes.c_void_p), ("ulParameterLen", ULONG))
 
 
-class Reference:
-    """A CK_MECHANISM_PTR, and the struct that it points to."""
-
-    __slots__ = ("at", "mechanism")
-
-    def __init__(self, mechanism: Mechanism) -> None:
-        self.mechanism = mechanism
-        self.at = ctypes.byref(mechanism)
-
-
 class Attribute(ctypes.Structure):
     """CK_ATTRIBUTE."""
 

@@ -1,70 +1,78 @@
-"""How a message is cut into pieces, and in which order threads get them."""
+"""How a message is shared, and in which order threads get what there is to do."""
 
 import threading
 
-import pytest
-
 from hsmgate.domain.model import SignParams
-from hsmgate.ipc.messages import DeriveSecret, Operation, Part, Sign, Signed, Source
-from hsmgate.signer.jobs import EXPRESS_IN_A_ROW, Job, Lanes
+from hsmgate.ipc.messages import DeriveSecret, Operation, Part, Sign, Signed
+from hsmgate.signer.jobs import EXPRESS_IN_A_ROW, Job, Lanes, Task
 
-PARAMS = SignParams("SHA256", prehashed=False)
-TOKEN = Operation(b"key", PARAMS)
-INLINE = Operation(b"key", PARAMS, Source.INLINE, "EC")
+TOKEN = Operation(b"key", SignParams("SHA256", prehashed=False))
 
 
-def message(*parts: Part) -> Sign:
-    return Sign(7, [*parts], 0.0)
+def job(*items: int) -> Job:
+    """A message with a part of so many items each."""
+    parts = [Part(TOKEN, [b"%d" % n for n in range(count)], [], 1000) for count in items]
+    return Job(Sign(7, parts, 0.0))
 
 
-def part(items: int, at_once: int = 1000, operation: Operation = TOKEN) -> Part:
-    return Part(operation, [b"%d" % n for n in range(items)], [], at_once)
+def task(items: int) -> Task:
+    return job(items).tasks[0]
 
 
-def sizes(job: Job) -> list[int]:
-    return [piece.stop - piece.start for piece in job.pieces]
-
-
-@pytest.mark.parametrize(
-    ("sessions", "parts", "expected"),
-    [
-        (1, [part(100)], [100]),
-        (1, [part(3), part(2)], [3, 2]),
-        (4, [part(64)], [4] * 16),
-        (16, [part(5)], [1] * 5),
-        (4, [part(64, at_once=1, operation=INLINE)], [16] * 4),
-    ],
-    ids=["whole", "parts", "shared", "too few", "a caller's key"],
-)
-def test_pieces_are_as_large_as_they_should(sessions: int, parts: list[Part], expected: list[int]) -> None:
-    assert sizes(Job(message(*parts), sessions)) == expected
+def test_a_task_is_done_when_all_have_left_and_nothing_is_left() -> None:
+    one = task(2)
+    assert one.join()
+    assert one.join()
+    assert one.items.take() is not None
+    assert not one.leave(1.0, "CKM_ECDSA"), "there is another item"
+    assert one.join()
+    assert one.items.take() is not None
+    assert not one.leave(0.5, ""), "another thread has an item"
+    assert one.leave(2.0, "")
+    assert not one.join(), "nothing is left to do"
+    assert (one.seconds, one.mechanism) == (3.5, "CKM_ECDSA")
 
 
 def test_whoever_is_last_has_the_answer() -> None:
-    job = Job(message(part(3), part(1)), 1)
-    one, last = job.pieces
+    both = job(3, 1)
+    one, last = both.tasks
     last.results[0] = True
-    last.start = last.stop
-    assert job.note(last, 0.5) is None
+    last.seconds = 0.5
+    assert both.finish() is None
     one.results[:] = [b"0", b"1", b"2"]
-    one.start = 2
-    assert job.note(one, 2.0) is None
-    one.start = 3
-    assert job.note(one, 1.0, "CKM_ECDSA") == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5], ["CKM_ECDSA", ""])
+    one.seconds, one.mechanism = 3.0, "CKM_ECDSA"
+    assert both.finish() == Signed(7, [[b"0", b"1", b"2"], [True]], [3.0, 0.5], ["CKM_ECDSA", ""])
 
 
-def test_the_rest_of_a_piece_comes_before_other_ordinary_ones() -> None:
+def test_work_waits_for_as_many_threads_as_it_is_for() -> None:
     lanes = Lanes()
-    rest, other = (Job(message(part(3)), 1).pieces[0] for _ in range(2))
+    first, second = task(3), task(3)
+    lanes.put(first, threads=2)
+    lanes.put(second)
+    assert [lanes.get() for _ in range(3)] == [first, first, second]
+
+
+def test_the_rest_of_a_task_comes_before_other_ordinary_ones() -> None:
+    lanes = Lanes()
+    rest, other = task(3), task(3)
     lanes.put(other)
     lanes.put_back(rest)
-    assert not lanes.urgent
     assert [lanes.get(), lanes.get()] == [rest, other]
+
+
+def test_what_is_urgent_is_so_until_somebody_has_it() -> None:
+    lanes = Lanes()
+    lanes.put(task(3))
+    assert not lanes.urgent.value
+    lanes.put(task(1), threads=2, express=True)
+    for urgent in (1, 0, 0):
+        lanes.get()
+        assert lanes.urgent.value == urgent
 
 
 def test_express_goes_first_but_not_for_ever() -> None:
     lanes = Lanes()
-    ordinary, express = Job(message(part(3)), 1).pieces[0], Job(message(part(1)), 1).pieces[0]
+    ordinary, express = task(3), task(1)
     for _ in range(2):
         lanes.put(ordinary)
     for _ in range(EXPRESS_IN_A_ROW + 1):
@@ -95,3 +103,4 @@ def test_many_threads_get_everything_once() -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(got) == [*range(20_000)]
+    assert not lanes.urgent.value

@@ -1,0 +1,94 @@
+/* Signs the items of a part without the interpreter, which would cost each of them more than it has to do there.
+ *
+ * Sessions' threads share the items, and each takes the next one whenever it is done with one. A thread comes back when
+ * none is left, when something more urgent waits, or with an item that is to be looked at alone.
+ *
+ * Structures and functions: PKCS#11 3.2, section 5.13. `hsmgate.signer.items` has the other side of this.
+ */
+#define _POSIX_C_SOURCE 199309L
+#include <time.h>
+
+typedef unsigned char byte;
+typedef unsigned long ulong; /* CK_ULONG, all handles, CK_RV */
+
+enum { CKR_OK = 0 };
+
+enum end { NONE_LEFT, URGENT, UNFIT, LATE, INIT_FAILED, SIGN_FAILED };
+
+/* data: what C_Sign gets, NULL where that must be found out by itself. Both sizes are in bytes.
+ * signatures: a place of `signature_size` bytes for each. signature_sizes: left alone until it is signed.
+ * deadline: seconds of CLOCK_MONOTONIC. */
+struct items {
+    ulong count, next;
+    double deadline;
+    const byte *const *data;
+    const ulong *data_sizes;
+    byte *signatures;
+    ulong signature_size;
+    ulong *signature_sizes;
+};
+
+/* A session, and how it signs. */
+struct signer {
+    ulong (*init)(ulong session, void *mechanism, ulong key);
+    ulong (*sign)(ulong session, const byte *data, ulong size, byte *signature, ulong *signature_size);
+    ulong session;
+    void *mechanism;
+    ulong key;
+};
+
+/* What is not NONE_LEFT or URGENT is about an item, and what failed gave a CK_RV. */
+struct stop {
+    ulong item, ckr;
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* The next item, which nobody else gets; `count` if none is left. */
+EXPORTED ulong hsmgate_take(struct items *items)
+{
+    ulong taken = __atomic_load_n(&items->next, __ATOMIC_RELAXED);
+    do {
+        if (taken == items->count)
+            return taken;
+    } while (!__atomic_compare_exchange_n(&items->next, &taken, taken + 1, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return taken;
+}
+
+static enum end sign_one(const struct signer *signer, struct items *items, struct stop *stop)
+{
+    ulong at = stop->item, size = items->signature_size;
+    if (!items->data[at])
+        return UNFIT;
+    if (now() > items->deadline)
+        return LATE;
+    stop->ckr = signer->init(signer->session, signer->mechanism, signer->key);
+    if (stop->ckr != CKR_OK)
+        return INIT_FAILED;
+    stop->ckr = signer->sign(signer->session, items->data[at], items->data_sizes[at], items->signatures + at * size, &size);
+    if (stop->ckr != CKR_OK)
+        return SIGN_FAILED;
+    items->signature_sizes[at] = size;
+    return NONE_LEFT;
+}
+
+/* Sign items. urgent: not 0 when something more urgent waits, to which this thread leaves after so many as `at_least`. */
+EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, const ulong *urgent, ulong at_least,
+                          struct stop *stop)
+{
+    for (ulong signed_here = 0; (stop->item = hsmgate_take(items)) != items->count;) {
+        enum end end = sign_one(signer, items, stop);
+        if (end != NONE_LEFT)
+            return end;
+        if (++signed_here >= at_least && __atomic_load_n(urgent, __ATOMIC_RELAXED))
+            return URGENT;
+    }
+    return NONE_LEFT;
+}
