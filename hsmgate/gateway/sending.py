@@ -51,7 +51,9 @@ class Sender:
             if express and signer.busy_with_express and not lane.fills_a_message(self._pool.sessions):
                 return  # it waits no longer here than there, and others that come may share its message
             idle = sum(not one.in_flight for one in takers)
-            self._send(signer, lane.take(idle or len(takers), self._pool.sessions, busy=not idle), express=express)
+            # Of short batches a busy signer will soon have its share; when all is taken before, they idle in turns.
+            signers = len(takers) if express else idle or len(takers)
+            self._send(signer, lane.take(signers, self._pool.sessions, busy=not idle), express=express)
 
     def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
         """Send a message. Runs that want the same share a part, whichever batches they are of."""

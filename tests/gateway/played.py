@@ -104,17 +104,27 @@ LATE = Failure(504, "late")
 
 
 class PromptPool(TokenPool):
-    """It does not wait for others that come in the same turn of the loop."""
+    """It does not wait for others that come in the same turn of the loop, but where a test says so."""
+
+    in_one_turn = False
 
     def _dispatch_soon(self) -> None:
+        if not self.in_one_turn:
+            self._dispatch()
+
+    def submit_together(self, callers: Iterable[Caller]) -> None:
+        self.in_one_turn = True
+        for caller in callers:
+            self.submit(caller.runs)
+        self.in_one_turn = False
         self._dispatch()
 
 
-def new_pool(sessions: int = 1) -> TokenPool:
+def new_pool(sessions: int = 1) -> PromptPool:
     return PromptPool("t", sessions, lambda pool, keys: None)
 
 
-def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
+def with_signer(sessions: int = 1) -> tuple[PromptPool, FakeProcess, Signer]:
     """A pool with one signer, that has seen what items of each key take."""
     pool, process = new_pool(sessions), FakeProcess()
     signer = pool.join(process)
@@ -124,7 +134,7 @@ def with_signer(sessions: int = 1) -> tuple[TokenPool, FakeProcess, Signer]:
     return pool, process, signer
 
 
-def occupied(sessions: int = 1, key: bytes = SLOW) -> tuple[TokenPool, FakeProcess, Signer]:
+def occupied(sessions: int = 1, key: bytes = SLOW) -> tuple[PromptPool, FakeProcess, Signer]:
     """A pool whose only signer has all the messages that it takes in the lane of such a key: what comes now waits."""
     pool, process, signer = with_signer(sessions)
     for _ in range(2):

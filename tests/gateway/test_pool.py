@@ -164,6 +164,18 @@ async def test_a_busy_signer_gets_short_batches_when_they_are_worth_a_message_or
     assert [payloads(message) for message in process.unanswered] == [[b"later"]]
 
 
+async def test_short_batches_are_shared_with_a_signer_that_is_busy_now() -> None:
+    pool, first, _ = with_signer()
+    second = FakeProcess()
+    pool.join(second)
+    pool.submit(Caller(b"in hand").runs)
+    pool.submit_together(Caller(*[b"x"] * 8) for _ in range(6))
+    assert [[len(payloads(message)) for message in process.unanswered] for process in (first, second)] == [
+        [1, 24],
+        [24],
+    ]
+
+
 async def test_a_batch_stays_short_though_its_key_was_slow_once() -> None:
     pool, process, _ = with_signer()
     for _ in range(2):  # an interrupted session saw it take 3 ms
