@@ -22,7 +22,7 @@ BUSY_MESSAGE_SECONDS = 0.005
 
 MESSAGE_BYTES = 1024 * KIB
 
-EXPRESS_SECONDS = 0.001
+EXPRESS_SECONDS = 0.002
 """A batch that is expected to take no longer goes by express: to it, waiting for long ones is most of its time."""
 
 UNKNOWN_ITEM_SECONDS = MESSAGE_SECONDS
