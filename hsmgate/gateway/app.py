@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from hsmgate.config import Config
 from hsmgate.config.server import LARGEST_BODY
@@ -18,7 +18,7 @@ from hsmgate.gateway.logs import fields
 from hsmgate.gateway.management import KeyManager
 from hsmgate.gateway.metrics import Metrics, Outside
 from hsmgate.gateway.readiness import Readiness
-from hsmgate.gateway.requests import HEADER, REQUEST_ID, note_id
+from hsmgate.gateway.requests import CALL, HEADER, note_call
 from hsmgate.gateway.routes import (
     auditing,
     credentials,
@@ -111,42 +111,36 @@ async def _monitored(app: web.Application) -> AsyncIterator[None]:
 async def _each_call(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the call its id, count it while it lasts and when it is done, and answer what goes wrong in plain text."""
     begun = time.monotonic()
-    connections = request.app[CONNECTIONS]
+    app = request.app
+    connections = app[CONNECTIONS]
     connections.begin(request)
-    request_id = note_id(request)
+    call = note_call(request)
     response: web.StreamResponse | None = None
     try:
-        response = await _answered(request, handler)
-        _put_headers(response, request_id)
-        return response
+        response = await handler(request)
     except web.HTTPException as error:
         response = error
-        _put_headers(response, request_id)
-        raise
-    finally:
-        connections.end(response)
-        request.app[CALLS].note(request, response, begun)
-
-
-def _put_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Say which call it answers, and who answers, without the versions of what is inside."""
-    response.headers[HEADER] = request_id
-    response.headers["Server"] = "hsmgate"
-
-
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Errors are a status and plain text; what we did not expect says nothing of itself to the caller."""
-    try:
-        return await handler(request)
-    except web.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-        # Where, but not what: an error's own text may quote the request.
-        call = request[REQUEST_ID]
-        request.app[CALLS].bugs += 1
-        log.error("request %s failed: %s at %s", call, type(error).__name__, place, extra=fields(request=call))
-        return web.Response(status=500, text="internal error")
+        response = _unexpected(request, error)
+    finally:
+        if response is not None:
+            # Which call it answers, and who answers, without the versions of what is inside.
+            response.headers[HEADER] = call.id
+            response.headers[hdrs.SERVER] = "hsmgate"
+        connections.end(response)
+        app[CALLS].note(request, response, begun)
+    return response
+
+
+def _unexpected(request: web.Request, error: Exception) -> web.Response:
+    """The answer to a call that failed as we did not expect, which says nothing of that to the caller."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+    # Where, but not what: an error's own text may quote the request.
+    call = request[CALL].id
+    request.app[CALLS].bugs += 1
+    log.error("request %s failed: %s at %s", call, type(error).__name__, place, extra=fields(request=call))
+    return web.Response(status=500, text="internal error")

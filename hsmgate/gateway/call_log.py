@@ -13,7 +13,7 @@ from aiohttp import web
 
 from hsmgate import tracebacks
 from hsmgate.gateway import logs
-from hsmgate.gateway.requests import CALLER, ITEMS, REQUEST_ID, address_of
+from hsmgate.gateway.requests import CALL, address_of
 
 NAME = "hsmgate.calls"
 
@@ -74,9 +74,10 @@ class CallLog:
         """Log a call: its method, route and status, and how long it took."""
         if not self._calls:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        app = request.get(CALLER)
-        who = request[REQUEST_ID], address_of(request), request.get(ITEMS), app.id if app else None
-        self._calls.append(_Call(time.time(), call, seconds, level, *who))
+        known = request[CALL]
+        app = known.app.id if known.app else None
+        peer = address_of(request)
+        self._calls.append(_Call(time.time(), call, seconds, level, known.id, peer, known.items, app))
 
     def flush(self) -> None:
         """Write the lines that wait."""

@@ -106,6 +106,10 @@ class Callers:
         if self._running:
             self.start()
 
+    def recognise(self, authorization: str) -> Identity | None:
+        """Who that is, if it was an API key before; None says nothing. Most calls need no more."""
+        return self._known.keys.recognise(authorization)
+
     async def identify(self, shown: Shown, *, by_session: bool = True) -> Identity | None:
         """Who that is, or None. by_session: whether a session token will do. Raises KeysNotHad."""
         if shown.authorization is None:

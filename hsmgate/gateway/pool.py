@@ -201,7 +201,8 @@ class TokenPool:
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.get(answer.id)
-        if message is None or [*map(len, answer.results)] != [sum(map(len, runs)) for runs in message.parts]:
+        counts = [*map(len, answer.results)]
+        if message is None or counts != [sum(map(len, runs)) for runs in message.parts]:
             pid = signer.process.pid
             about = fields(token=self.name, signer=pid)
             log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, pid, extra=about)
@@ -209,7 +210,7 @@ class TokenPool:
             return
         signer.answered_to(answer.id)
         now = time.monotonic()
-        self.figures.in_signer.add(now - message.sent, len(message))
+        self.figures.in_signer.add(now - message.sent, sum(counts))
         told = zip(message.parts, answer.results, answer.seconds, answer.mechanisms, strict=False)
         for runs, results, seconds, mechanism in told:
             if bytes in map(type, results):
@@ -217,8 +218,9 @@ class TokenPool:
             self._costs.learn(runs[0].work, seconds / len(results))
             start = 0
             for run in runs:
-                self._settle(run, results[start : start + len(run)], mechanism)
-                start += len(run)
+                stop = start + len(run.indexes)
+                self._settle(run, results[start:stop], mechanism)
+                start = stop
 
     def _settle(self, run: Run, results: Sequence[Result], mechanism: str) -> None:
         """Give the items of a run their results; those that the token failed on have a second chance elsewhere."""

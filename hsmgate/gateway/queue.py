@@ -60,6 +60,7 @@ class Costs:
 class Lane:
     """Runs in the order in which they will be sent: a queue for each batch, and the batches take turns.
 
+    count: how many items there are.
     whole: whether runs are so short that cutting one costs more than the signer that would get the rest could gain.
     """
 
@@ -67,10 +68,10 @@ class Lane:
         self._whole = whole
         self._turns: deque[deque[Run]] = deque()
         self._costs = costs
-        self._count = 0
+        self.count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def fills_a_message(self, sessions: int) -> bool:
         """Whether so many sessions would be busy for long enough with what waits, if it all is like the first."""
@@ -81,16 +82,16 @@ class Lane:
         turn = deque(runs)
         if turn:
             self._turns.append(turn)
-            self._count += sum(map(len, turn))
+            self.count += sum([len(run.indexes) for run in turn])
 
     def add_first(self, run: Run) -> None:
         """Let these items wait no longer than they have already."""
         self._turns.appendleft(deque((run,)))
-        self._count += len(run)
+        self.count += len(run)
 
     def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
         """Keep, of each batch, the runs that `keep` gives back."""
-        turns, self._turns, self._count = self._turns, deque(), 0
+        turns, self._turns, self.count = self._turns, deque(), 0
         for turn in turns:
             self.add(keep([*turn]))
 
@@ -104,31 +105,31 @@ class Lane:
         """
         budget = MESSAGE_SECONDS * sessions
         worth = BUSY_MESSAGE_SECONDS * sessions if busy else SHORTEST_MESSAGE_SECONDS
-        share = max(1, len(self) // max(1, signers))
+        share = max(1, self.count // max(1, signers))
         taken: list[Run] = []
         count, seconds, size = 0, 0.0, 0
         while self._turns and size < MESSAGE_BYTES and seconds < budget:
             if count >= share and seconds >= worth:
                 break
             run = self._turns[0].popleft()
-            self._count -= len(run)
+            whole = fit = len(run.indexes)
+            self.count -= whole
             if not run.batch.over:
                 cost = self._costs.of(run.work)
-                fit = len(run)
                 if not self._whole:
                     enough = max(share - count, math.ceil((worth - seconds) / cost))
                     if busy and (fit - enough) * cost < SHORTEST_MESSAGE_SECONDS * sessions:
                         enough = fit  # the rest would not be worth a message
                     fit = min(enough, math.ceil((budget - seconds) / cost), fit)
-                fit = _that_fit(run.payloads, fit, MESSAGE_BYTES - size)
-                if fit < len(run):
+                fit, bytes_ = _that_fit(run.payloads, fit, MESSAGE_BYTES - size)
+                if fit < whole:
                     rest, run = run, run.split(fit)
                     self._turns[0].appendleft(rest)
-                    self._count += len(rest)
+                    self.count += whole - fit
                 taken.append(run)
-                count += len(run)
-                seconds += len(run) * cost
-                size += len(run.work.operation.key) + sum(map(len, run.payloads))
+                count += fit
+                seconds += fit * cost
+                size += len(run.work.operation.key) + bytes_
             if not self._turns[0]:
                 self._turns.popleft()
         if self._turns and taken and self._turns[0][0].batch is taken[-1].batch:
@@ -149,12 +150,12 @@ class WaitingItems:
         self._costs = costs
 
     def __len__(self) -> int:
-        return len(self.express) + len(self.ordinary) + len(self.suspects)
+        return self.express.count + self.ordinary.count + len(self.suspects)
 
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""
         runs = [*runs]
-        short = sum(len(run) * self._costs.of(run.work) for run in runs) <= EXPRESS_SECONDS
+        short = sum([len(run.indexes) * self._costs.of(run.work) for run in runs]) <= EXPRESS_SECONDS
         (self.express if short else self.ordinary).add(runs)
 
     def add_first(self, run: Run) -> None:
@@ -169,9 +170,11 @@ class WaitingItems:
         self.suspects.extend(keep([*suspects]))
 
 
-def _that_fit(payloads: list[bytes], count: int, size: int) -> int:
-    """How many of the first items have at most so many bytes, and one more."""
+def _that_fit(payloads: list[bytes], count: int, size: int) -> tuple[int, int]:
+    """How many of the first items have at most so many bytes, and one more. And how many bytes these have."""
     sizes = [*map(len, itertools.islice(payloads, count))]
-    if sum(sizes) <= size:
-        return count
-    return 1 + sum(1 for _ in itertools.takewhile(lambda total: total < size, itertools.accumulate(sizes)))
+    total = sum(sizes)
+    if total > size:
+        count = 1 + sum(1 for _ in itertools.takewhile(lambda so_far: so_far < size, itertools.accumulate(sizes)))
+        total = sum(sizes[:count])
+    return count, total

@@ -1,23 +1,32 @@
-"""What is known of a request: its id (the caller's own where it is fit for a log), who calls, how many items."""
+"""What is known of a call: its id (the caller's own where it is fit for a log), who calls, how many items."""
 
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from aiohttp import web
+from multidict import istr
 
 from hsmgate.gateway.auth import App
 
-HEADER = "X-Request-Id"
+HEADER = istr("X-Request-Id")
 
-REQUEST_ID = web.RequestKey("request_id", str)
-"""Where a request keeps its id."""
 
-CALLER = web.RequestKey("caller", App)
-"""The app that calls, once that is known."""
+@dataclass(slots=True)
+class Call:
+    """A call that is in hand.
 
-ITEMS = web.RequestKey("items", int)
-"""How many items the call has, where it has any."""
+    app: who calls, once that is known. items: how many it has, where it has any.
+    """
+
+    id: str
+    app: App | None = None
+    items: int | None = None
+
+
+CALL = web.RequestKey("call", Call)
+"""Where a request keeps it."""
 
 _FIT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -32,12 +41,11 @@ def _made_up() -> Iterator[str]:
 _ids = _made_up()
 
 
-def note_id(request: web.Request) -> str:
-    """Give the request its id."""
+def note_call(request: web.Request) -> Call:
+    """Give the request its id, and a place for what else will be known of it."""
     sent = request.headers.get(HEADER)
-    chosen = sent if sent is not None and _FIT.fullmatch(sent) else next(_ids)
-    request[REQUEST_ID] = chosen
-    return chosen
+    call = request[CALL] = Call(sent if sent is not None and _FIT.fullmatch(sent) else next(_ids))
+    return call
 
 
 def address_of(request: web.Request) -> str:

@@ -74,7 +74,7 @@ class Sender:
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")), self._pool.name)
             return
         for run in message.runs():
-            self._pool.figures.waited.add(now - run.batch.begun, len(run))
+            self._pool.figures.waited.add(now - run.batch.begun, len(run.indexes))
         signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
         signer.sent(number, message, alone=alone)
 

@@ -1,9 +1,11 @@
 """The use case: a batch comes in, every item gets an answer."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
+from typing import cast
 
 from hsmgate.config import Config
+from hsmgate.domain.policy import Limits
 from hsmgate.errors import BadItem, DeadlinePassed, ItemError, NoSigner
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Batch, Result, Run
@@ -16,7 +18,7 @@ from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.quotas import Quotas, SharedQuotas
 from hsmgate.gateway.reload import Party, Takeover
 from hsmgate.gateway.targets import Targets, check_may, taking
-from hsmgate.gateway.wire import SignItem
+from hsmgate.gateway.wire import SignItem, VerifyItem
 from hsmgate.gateway.workers.counts import Counts, WaitingRoom
 from hsmgate.ipc.messages import Action, Generate, Manage
 
@@ -39,7 +41,7 @@ class BatchSigner:
         self._pools = pools
         self._targets = Targets(keyring, pools)
         self._quotas = Quotas() if counts is None else SharedQuotas(counts)
-        self._room = WaitingRoom(lambda: sum(pool.waiting for pool in self._pools), counts)
+        self._room = WaitingRoom(lambda: sum([pool.waiting for pool in self._pools]), counts)
         self._current = current
         self._deadlines = Deadlines()
         self._stopping = False
@@ -87,14 +89,19 @@ class BatchSigner:
         """Raise NotPermitted where another app has reserved the key."""
         self._targets.check_free(kid, app)
 
-    async def run(self, batch: Batch, items: Sequence[SignItem | BadItem], app: App) -> Sequence[Result]:
+    def run(
+        self, batch: Batch, items: Sequence[SignItem | BadItem], app: App
+    ) -> Coroutine[None, None, Sequence[Result]]:
         """The result of every item, in order; their kids are the batch's.
 
         A VerifyItem is verified, any other signed.
         """
         limits = app.grant.limits
-        if limits is None:
-            return await self._run(batch, items, app)
+        return self._run(batch, items, app) if limits is None else self._run_admitted(batch, items, app, limits)
+
+    async def _run_admitted(
+        self, batch: Batch, items: Sequence[SignItem | BadItem], app: App, limits: Limits
+    ) -> Sequence[Result]:
         with self._quotas.admit(app, limits, items) as admitted:
             return await self._run(batch, admitted, app)
 
@@ -125,16 +132,17 @@ class BatchSigner:
             except ItemError as error:
                 batch.fail(group.indexes, error)
                 continue
-            let_in = group.take(room) if room < len(group) else group
+            let_in = group.take(room) if room < len(group.indexes) else group
             if let_in is not group:
                 batch.fail(group.indexes, NoSigner(f"too many items are waiting (max_waiting is {most})"))
-            if not let_in:
+            count = len(let_in.indexes)
+            if not count:
                 continue
-            room -= len(let_in)
+            room -= count
             for index in let_in.indexes:
                 batch.kids[index] = target.kid
-            for (pool, work), share in target.shares(len(let_in), counts):
-                its = let_in.take(share) if share < len(let_in) else let_in
+            for (pool, work), share in target.shares(count, counts):
+                its = let_in.take(share) if share < len(let_in.indexes) else let_in
                 runs.setdefault(pool, []).append(Run(batch, work, its.indexes, its.payloads, its.signatures))
                 counts[pool] = counts.get(pool, 0) + share
         return runs
@@ -190,8 +198,13 @@ class BatchSigner:
         return take
 
 
+_GOOD = frozenset({SignItem, VerifyItem})
+
+
 def _groups(batch: Batch, items: Sequence[SignItem | ItemError]) -> Iterable[Group]:
     """The items in groups that want the same. Those that are errors already have their failure."""
+    if _GOOD.issuperset(map(type, items)):  # as nearly all are
+        return groups(cast("Sequence[SignItem]", items), [*range(len(items))])
     good: list[SignItem] = []
     indexes: list[int] = []
     for index, item in enumerate(items):

@@ -12,7 +12,7 @@ from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import GONE
 from hsmgate.gateway.keyring import is_kid
-from hsmgate.gateway.requests import CALLER, REQUEST_ID, address_of
+from hsmgate.gateway.requests import CALL, address_of
 from hsmgate.gateway.routes.errors import failed
 
 AUDIT = web.AppKey("audit", AuditLog)
@@ -27,7 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 def caller_of(request: web.Request, app: App) -> Caller:
     """Who calls, for the record."""
-    return Caller(app, request[REQUEST_ID], address_of(request))
+    return Caller(app, request[CALL].id, address_of(request))
 
 
 def recorded(action: str) -> Callable[[Handler], Handler]:
@@ -59,7 +59,7 @@ async def _record(request: web.Request, handler: Handler, action: str, audit: Au
         status = GONE
         raise
     finally:
-        app = request.get(CALLER)
+        app = request[CALL].app
         kid = request.get(KID) or _asked(request)
         good = app is None or await audit.record(call_record(caller_of(request, app), action, kid, status))
     return (

@@ -1,12 +1,12 @@
 """Who is calling, or 401."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hsmgate.gateway.auth import App, Identity
 from hsmgate.gateway.callers import Callers, Shown
 from hsmgate.gateway.client_certificates import ClientCertificate
 from hsmgate.gateway.key_sets import KeysNotHad
-from hsmgate.gateway.requests import CALLER
+from hsmgate.gateway.requests import CALL
 from hsmgate.gateway.routes.errors import RETRY
 
 CALLERS = web.AppKey("callers", Callers)
@@ -24,21 +24,25 @@ async def caller(request: web.Request) -> App:
 
 async def identify(request: web.Request, *, by_session: bool) -> Identity:
     """The app that calls, and by what it is known; likewise. by_session: whether a session token will do."""
-    values = request.headers.getall("Authorization", [])
+    values = request.headers.getall(hdrs.AUTHORIZATION, ())
     # Two of them are as good as a wrong one.
-    shown = Shown("" if len(values) > 1 else values[0] if values else None, lambda: _certificate(request))
-    try:
-        identity = await request.app[CALLERS].identify(shown, by_session=by_session)
-    except KeysNotHad:
-        text = "the identity provider's keys cannot be had; try again"
-        raise web.HTTPServiceUnavailable(text=text, headers=RETRY) from None
+    authorization = "" if len(values) > 1 else values[0] if values else None
+    callers = request.app[CALLERS]
+    identity = callers.recognise(authorization) if authorization else None
+    if identity is None:
+        try:
+            shown = Shown(authorization, lambda: _certificate(request))
+            identity = await callers.identify(shown, by_session=by_session)
+        except KeysNotHad:
+            text = "the identity provider's keys cannot be had; try again"
+            raise web.HTTPServiceUnavailable(text=text, headers=RETRY) from None
     if identity is None:
         text = "no valid credentials: send an API key, a session token, a JWT or a client certificate of an app"
         error = web.HTTPUnauthorized(text=text, headers=CHALLENGE)
         if _certificate(request) is not None:
             error.force_close()  # client_ca may have changed, and a new connection is verified against what it is now
         raise error
-    request[CALLER] = identity.app
+    request[CALL].app = identity.app
     return identity
 
 

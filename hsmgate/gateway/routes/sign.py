@@ -12,7 +12,7 @@ from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.connections import read_body
 from hsmgate.gateway.current import Current
-from hsmgate.gateway.requests import ITEMS
+from hsmgate.gateway.requests import CALL
 from hsmgate.gateway.routes.auditing import AUDIT, caller_of
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import RETRIED, RETRY, failed
@@ -63,8 +63,13 @@ async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem
         text = f"{len(items)} items, but a batch has at most {most} (max_items)"
         raise web.HTTPRequestEntityTooLarge(most, len(items), text=text)
     kids, results = await _run(request, items, app, verify=read is read_verify_items)
-    headers = RETRY if any(isinstance(result, Failure) and result.status in RETRIED for result in results) else None
-    return web.Response(body=write_answer(kids, results), content_type="application/json", headers=headers)
+    body = write_answer(kids, results)
+    headers = RETRY if Failure in map(type, results) and any(map(_is_to_retry, results)) else None
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _is_to_retry(result: Result) -> bool:
+    return isinstance(result, Failure) and result.status in RETRIED
 
 
 async def _single(request: web.Request, item_type: type[SignItem]) -> web.Response:
@@ -89,9 +94,9 @@ async def _run(
     request: web.Request, items: Sequence[SignItem | BadItem], app: App, *, verify: bool
 ) -> tuple[Sequence[str | None], Sequence[Result]]:
     """The kid and the result of every item, in order, on record if there is a log."""
+    count = request[CALL].items = len(items)
     signer, audit = request.app[SIGNER], request.app.get(AUDIT)
-    request[ITEMS] = len(items)
-    batch = signer.batch(len(items), Action.VERIFY if verify else Action.SIGN)
+    batch = signer.batch(count, Action.VERIFY if verify else Action.SIGN)
     if audit is None:
         return batch.kids, await signer.run(batch, items, app)
     return batch.kids, await run_recorded(audit, signer, batch, items, caller_of(request, app), verify=verify)
