@@ -4,19 +4,18 @@ The first descriptor is one end of a socket pair, the second a file that all sig
 `hsmgate.signer.pin`). FORMAT is the log's. VERSION is the gateway's: what is installed may have become another while
 that runs, and the two would not understand each other.
 
-The main thread reads the socket; a thread for each session signs and answers; one more reads the keys again when told
-to. The module is never finalised: to end is the one thing that every module survives.
+A thread for each session reads the socket when it has nothing to do, signs and answers; one more reads the keys again
+when told to; the main thread waits for the gateway to hang up. The module is never finalised: to end is the one thing
+that every module survives.
 """
 
 import logging
 import os
-import queue
 import signal
-import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from msgspec import structs
 
@@ -24,21 +23,16 @@ import hsmgate
 from hsmgate import tracebacks
 from hsmgate.confinement import confine
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
-from hsmgate.ipc.frames import KIB, FrameReader, frame
 from hsmgate.ipc.messages import (
     Distrust,
-    FromSigner,
-    ListKeys,
     Open,
     OpenFailed,
     OpenFault,
-    Sign,
-    ToSigner,
-    decode_to_signer,
-    encode,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.jobs import Job, Lanes, Task
+from hsmgate.signer.inbox import Inbox
+from hsmgate.signer.jobs import Task
+from hsmgate.signer.link import Link
 from hsmgate.signer.signing import Signing
 from hsmgate.signer.token import Token, TokenLost
 
@@ -51,27 +45,6 @@ EXIT_DISTRUST = 6
 _FAULTS: dict[type[Exception], OpenFault] = {PinRefused: OpenFault.PIN, TokenMisconfigured: OpenFault.CONFIG}
 
 log = logging.getLogger("hsmgate.signer")
-
-
-class Link:
-    """The socket to the gateway. Threads may send at the same time."""
-
-    def __init__(self, fd: int) -> None:
-        self._socket = socket.socket(fileno=fd)
-        self._sending = threading.Lock()
-
-    def send(self, message: FromSigner) -> None:
-        """Send a message whole."""
-        data = frame(encode(message))
-        with self._sending:
-            self._socket.sendall(data)
-
-    def receive(self) -> Iterator[ToSigner]:
-        """The gateway's messages until it hangs up. Raises FrameError."""
-        reader = FrameReader()
-        while data := self._socket.recv(256 * KIB):
-            for message in reader.feed(data):
-                yield decode_to_signer(message)
 
 
 def main(fd: int, pin_file: int, log_format: str, version: str) -> int:
@@ -87,26 +60,18 @@ def main(fd: int, pin_file: int, log_format: str, version: str) -> int:
         text = f"the installed hsmgate is now {hsmgate.__version__}, and this gateway is {version}: restart it"
         link.send(OpenFailed(OpenFault.CONFIG, text))
         return EXIT_OPEN_FAILED
-    messages = link.receive()
-    order = next(messages, None)
+    while (order := next(link.receive(), None)) is None:
+        pass  # a part of it has come
     if not isinstance(order, Open):
         return EXIT_GATEWAY_GONE
     token = _open(order, pin_file, link)
     if token is None:
         return EXIT_OPEN_FAILED
-    work = Lanes()
-    listing: queue.SimpleQueue[ListKeys] = queue.SimpleQueue()
+    inbox = Inbox(link, order.sessions)
     for number in range(order.sessions):
-        _start(f"session-{number}", lambda: _sign(token, work, link))
-    _start("keys", lambda: _list_keys(token, listing, link))
-    for message in messages:
-        if isinstance(message, Sign):
-            for task in Job(message).tasks:
-                work.put(task, threads=min(order.sessions, len(task.results)), express=message.express)
-        elif isinstance(message, ListKeys):
-            listing.put(message)
-        elif not isinstance(message, Open):
-            work.put(message)
+        _start(f"session-{number}", lambda: _sign(token, inbox, link))
+    _start("keys", lambda: _list_keys(token, inbox, link))
+    inbox.attend()
     return EXIT_GATEWAY_GONE
 
 
@@ -121,23 +86,23 @@ def _open(order: Open, pin_file: int, link: Link) -> Token | None:
         return None
 
 
-def _sign(token: Token, work: Lanes, link: Link) -> None:
-    signing = Signing(token, work.urgent)
+def _sign(token: Token, inbox: Inbox, link: Link) -> None:
+    signing = Signing(token, inbox.bell)
     while True:
         signing.wait()
-        next_one = work.get()
+        next_one = inbox.get()
         answer = signing.run(next_one) if isinstance(next_one, Task) else signing.make(next_one)
         if answer is not None:
             link.send(answer)
         elif isinstance(next_one, Task) and next_one.items.left:
-            work.put_back(next_one)
+            inbox.put_back(next_one)
         if isinstance(answer, Distrust):
             _leave(EXIT_DISTRUST)
 
 
-def _list_keys(token: Token, listing: "queue.SimpleQueue[ListKeys]", link: Link) -> None:
+def _list_keys(token: Token, inbox: Inbox, link: Link) -> None:
     while True:
-        asked = listing.get()
+        asked = inbox.listing.get()
         link.send(structs.replace(token.read_keys(), id=asked.id))
 
 

@@ -47,6 +47,21 @@ class _Signer(ctypes.Structure):
     )
 
 
+class Bell(ctypes.Structure):
+    """`struct bell`: what calls threads away that have something to do.
+
+    urgent: not 0 while there is something more urgent.
+    socket: its descriptor; what comes there may be more urgent.
+    heard: not 0 from when one thread was told that something has come until that is read.
+    """
+
+    _fields_ = (("urgent", ULONG), ("socket", ctypes.c_int), ("heard", ctypes.c_int))
+
+    def rings(self) -> bool:
+        """Whether this thread should leave what it does."""
+        return bool(_rings(ctypes.byref(self)))
+
+
 class _Stop(ctypes.Structure):
     """`struct stop`."""
 
@@ -93,14 +108,15 @@ class Items:
         self._pointed_to = data, data_sizes
         self._prepared = to_sign, signatures, sizes
 
-    def sign(self, session: Session, key: int, mechanism: Mechanism, urgent: ULONG, at_least: int) -> Alone | None:
+    def sign(self, session: Session, key: int, mechanism: Mechanism, bell: Bell | None, at_least: int) -> Alone | None:
         """Take items and sign them, until none is left or one is to be looked at alone.
 
-        urgent: not 0 when something more urgent waits; then stop after so many as `at_least`.
+        bell: when it rings, stop, but not before there are so many as `at_least`.
         """
         signer = _Signer(*session.signing, session.handle, ctypes.addressof(mechanism), key)
         stop = _Stop()
-        end = _sign(ctypes.byref(signer), self._at, ctypes.byref(urgent), at_least, ctypes.byref(stop))
+        ringing = None if bell is None else ctypes.byref(bell)
+        end = _sign(ctypes.byref(signer), self._at, ringing, at_least, ctypes.byref(stop))
         if end < _UNFIT:
             return None
         failed = _FAILED.get(end)
@@ -125,9 +141,10 @@ def _load() -> ctypes.CDLL:
     library = ctypes.CDLL(str(Path(__file__).with_name("_loop.so")))
     pointer = ctypes.c_void_p
     library.hsmgate_take.argtypes, library.hsmgate_take.restype = (pointer,), ULONG
+    library.hsmgate_rings.argtypes = (pointer,)
     library.hsmgate_sign.argtypes = (pointer, pointer, pointer, ULONG, pointer)
     return library
 
 
 _library = _load()
-_take, _sign = _library.hsmgate_take, _library.hsmgate_sign
+_take, _sign, _rings = _library.hsmgate_take, _library.hsmgate_sign, _library.hsmgate_rings

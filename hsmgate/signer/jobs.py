@@ -1,13 +1,10 @@
 """Messages as tasks that sessions share, and their answers put together by whoever is the last to finish."""
 
-import queue
 import threading
-from collections import deque
 
-from hsmgate.ipc.messages import Failure, Order, Part, Sign, Signed
+from hsmgate.ipc.messages import Failure, Part, Sign, Signed
 from hsmgate.signer.items import Items
 from hsmgate.signer.prepared import Prepared
-from hsmgate.signer.structs import ULONG
 
 
 class Job:
@@ -65,53 +62,3 @@ class Task:
             self.seconds += seconds
             self.mechanism = mechanism or self.mechanism
             return not self._threads and not self.items.left
-
-
-Work = Task | Order
-"""What a session's thread does."""
-
-EXPRESS_IN_A_ROW = 8
-"""After so many express tasks comes one of the others, if there is one."""
-
-
-class Lanes:
-    """Work for the sessions' threads: what is express goes first, but not for ever. Threads may use it together.
-
-    urgent: not 0 while something waits that is express.
-    """
-
-    def __init__(self) -> None:
-        self._express: deque[Work] = deque()
-        self._ordinary: deque[Work] = deque()
-        self._tickets: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for everything that waits in a lane
-        self._in_a_row = 0
-        self.urgent = ULONG(0)
-
-    def put(self, work: Work, *, threads: int = 1, express: bool = False) -> None:
-        """Let it wait for so many threads."""
-        lane = self._express if express else self._ordinary
-        for _ in range(threads):
-            lane.append(work)
-            if express:
-                self.urgent.value = 1
-            self._tickets.put(None)
-
-    def put_back(self, task: Task) -> None:
-        """Let the rest of a task that is not express wait for a thread, before all others."""
-        self._ordinary.appendleft(task)
-        self._tickets.put(None)
-
-    def get(self) -> Work:
-        """Wait for something to do."""
-        self._tickets.get()
-        while True:
-            express = bool(self._express) and (self._in_a_row < EXPRESS_IN_A_ROW or not self._ordinary)
-            self._in_a_row = self._in_a_row + 1 if express else 0
-            try:
-                return (self._express if express else self._ordinary).popleft()
-            except IndexError:
-                continue  # another thread was faster in this lane; there is something in the other
-            finally:
-                self.urgent.value = 0
-                if self._express:  # looked at after it was said that there is none: `put` does it the other way round
-                    self.urgent.value = 1

@@ -6,6 +6,7 @@
  * Structures and functions: PKCS#11 3.2, section 5.13. `hsmgate.signer.items` has the other side of this.
  */
 #define _POSIX_C_SOURCE 199309L
+#include <poll.h>
 #include <time.h>
 
 typedef unsigned char byte;
@@ -42,14 +43,23 @@ struct stop {
     ulong item, ckr;
 };
 
+/* For threads that have something to do. urgent: not 0 while there is something more urgent. socket: what comes there may
+ * be more urgent. heard: not 0 from when a thread was told that something has come until that is read. */
+struct bell {
+    ulong urgent;
+    int socket, heard;
+};
+
+static const double LOOK_SECONDS = 0.0002; /* to look at the socket takes less than a hundredth of that */
+
+#define EXPORTED __attribute__((visibility("default")))
+
 static double now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
-
-#define EXPORTED __attribute__((visibility("default")))
 
 /* The next item, which nobody else gets; `count` if none is left. */
 EXPORTED ulong hsmgate_take(struct items *items)
@@ -75,20 +85,39 @@ static enum end sign_one(const struct signer *signer, struct items *items, struc
     stop->ckr = signer->sign(signer->session, items->data[at], items->data_sizes[at], items->signatures + at * size, &size);
     if (stop->ckr != CKR_OK)
         return SIGN_FAILED;
-    items->signature_sizes[at] = size;
+    /* Whatever a module says, there is no more than there was room for. */
+    items->signature_sizes[at] = size < items->signature_size ? size : items->signature_size;
     return NONE_LEFT;
 }
 
-/* Sign items. urgent: not 0 when something more urgent waits, to which this thread leaves after so many as `at_least`. */
-EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, const ulong *urgent, ulong at_least,
+/* Whether a thread that has something to do should see to something more urgent. One thread is told of what has come. */
+EXPORTED int hsmgate_rings(struct bell *bell)
+{
+    struct pollfd socket = {.fd = bell->socket, .events = POLLIN};
+    int unheard = 0;
+    if (__atomic_load_n(&bell->urgent, __ATOMIC_RELAXED))
+        return 1;
+    return !__atomic_load_n(&bell->heard, __ATOMIC_RELAXED) && poll(&socket, 1, 0) > 0 &&
+           __atomic_compare_exchange_n(&bell->heard, &unheard, 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* Sign items. bell: what calls this thread away after so many as `at_least`, NULL where nothing does. */
+EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, struct bell *bell, ulong at_least,
                           struct stop *stop)
 {
+    double look_at = 0;
     for (ulong signed_here = 0; (stop->item = hsmgate_take(items)) != items->count;) {
         enum end end = sign_one(signer, items, stop);
         if (end != NONE_LEFT)
             return end;
-        if (++signed_here >= at_least && __atomic_load_n(urgent, __ATOMIC_RELAXED))
-            return URGENT;
+        if (++signed_here < at_least || !bell)
+            continue;
+        double time = now();
+        if (time >= look_at || __atomic_load_n(&bell->urgent, __ATOMIC_RELAXED)) {
+            if (hsmgate_rings(bell))
+                return URGENT;
+            look_at = time + LOOK_SECONDS;
+        }
     }
     return NONE_LEFT;
 }

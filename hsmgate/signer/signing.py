@@ -26,12 +26,11 @@ from hsmgate.ipc.messages import (
     Source,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.items import Alone
+from hsmgate.signer.items import Alone, Bell
 from hsmgate.signer.jobs import Task
 from hsmgate.signer.making import Maker
 from hsmgate.signer.objects import item_error, refused
 from hsmgate.signer.prepared import Operations, Prepared
-from hsmgate.signer.structs import ULONG
 from hsmgate.signer.token import Token, TokenLost
 from hsmgate.signer.verifying import verify_on_token
 from hsmgate.signer.work import WorkSession
@@ -43,9 +42,6 @@ TRIES = {Class.KEY_GONE: 2, Class.SESSION_DEAD: 2, Class.UNKNOWN: 2, Class.BUSY:
 
 BUSY_PAUSE_SECONDS = 0.02
 """Before a busy token is tried again: so long, then four times that, and again."""
-
-_NEVER = ULONG(0)
-"""What is never urgent."""
 
 _BRINGING = ("C_CreateObject", "C_UnwrapKey")
 
@@ -66,10 +62,10 @@ class Distrusted(Exception):
 class Signing:
     """Signs with one session, in one thread."""
 
-    def __init__(self, token: Token, urgent: ULONG) -> None:
-        """urgent: not 0 while something waits that is more urgent than an ordinary task."""
+    def __init__(self, token: Token, bell: Bell) -> None:
+        """bell: calls away from tasks that are not express."""
         self._token = token
-        self._urgent = urgent
+        self._bell = bell
         self._work = WorkSession(token)
         self._operations = Operations(token)
         self._verified_under: KeyInfo | None = None
@@ -106,12 +102,12 @@ class Signing:
         """Sign or verify items. Raises TokenLost or Distrusted."""
         # The object of a key that a caller brought is made once, so there is no going away before the end.
         patient = task.job.message.express or task.part.operation.source is not Source.TOKEN
-        urgent = _NEVER if patient else self._urgent
+        bell = None if patient else self._bell
         done_alone = 0
-        while (alone := self._sign_together(task, urgent)) is not None:
+        while (alone := self._sign_together(task, bell)) is not None:
             task.results[alone.at] = self._alone(task, alone)
             done_alone += 1
-            if urgent.value and done_alone >= task.part.at_once:
+            if bell is not None and done_alone >= task.part.at_once and bell.rings():
                 return
 
     def _mechanism(self, operation: Operation) -> str:
@@ -122,8 +118,8 @@ class Signing:
             return ""
         return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
 
-    def _sign_together(self, task: Task, urgent: ULONG) -> Alone | None:
-        """Sign for as long as nothing special happens, and nothing urgent comes. An item that is to be done alone.
+    def _sign_together(self, task: Task, bell: Bell | None) -> Alone | None:
+        """Sign for as long as nothing special happens, and no bell rings. An item that is to be done alone.
 
         Raises TokenLost.
         """
@@ -140,7 +136,7 @@ class Signing:
             return alone and Alone(alone.at, error)
         if prepared.allow is not None or not self._is_planned(task, prepared):
             return items.take()
-        return items.sign(session, prepared.handle, prepared.mechanism, urgent, task.part.at_once)
+        return items.sign(session, prepared.handle, prepared.mechanism, bell, task.part.at_once)
 
     def _is_planned(self, task: Task, prepared: Prepared) -> bool:
         """Whether the task's items are ready to be signed as prepared; the first to ask makes them so.

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -10,14 +11,14 @@ from typing import Any, cast
 import pytest
 
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.items import Alone, Items
+from hsmgate.signer.items import Alone, Bell, Items
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.structs import ULONG, Mechanism, mechanism
 
 SIZE = 8
 SESSION, KEY = 11, 22
 CKM = 0x1041
-NEVER, NOW = ULONG(0), ULONG(1)
+NOW = Bell(1, -1, 0)
 
 INIT = ctypes.CFUNCTYPE(ULONG, ULONG, ctypes.POINTER(Mechanism), ULONG)
 BYTES, SIZE_OUT = ctypes.POINTER(ctypes.c_char), ctypes.POINTER(ULONG)
@@ -27,6 +28,7 @@ SIGN = ctypes.CFUNCTYPE(ULONG, ULONG, BYTES, ULONG, BYTES, SIZE_OUT)
 class Token:
     """A session of a token that signs with the bytes themselves, the other way round.
 
+    claims: how many bytes it says a signature has beyond those that it has.
     fail_init, fail_sign: what they give, the latter by what is to be signed.
     """
 
@@ -34,6 +36,7 @@ class Token:
         self.handle = SESSION
         self.inits = 0
         self.signed: list[bytes] = []
+        self.claims = 0
         self.fail_init = 0
         self.fail_sign: Callable[[bytes], int] = lambda data: 0
         self._functions = INIT(self._init), SIGN(self._sign)
@@ -51,7 +54,7 @@ class Token:
         if not ckr:
             self.signed.append(signed)
             ctypes.memmove(signature, signed[::-1], size)
-            length[0] = size
+            length[0] = size + self.claims
         return ckr
 
 
@@ -66,8 +69,8 @@ def items_of(*to_sign: bytes | None, deadline: float = math.inf) -> Items:
     return items
 
 
-def sign(items: Items, token: Token, urgent: ULONG = NEVER, at_least: int = 1) -> Alone | None:
-    return items.sign(cast(Session, token), KEY, mechanism(CKM), urgent, at_least)
+def sign(items: Items, token: Token, bell: Bell | None = None, at_least: int = 1) -> Alone | None:
+    return items.sign(cast(Session, token), KEY, mechanism(CKM), bell, at_least)
 
 
 def test_signatures_are_as_long_as_they_were_given_and_in_the_order_of_the_items(token: Token) -> None:
@@ -77,6 +80,13 @@ def test_signatures_are_as_long_as_they_were_given_and_in_the_order_of_the_items
     assert not items.left
 
 
+def test_a_signature_has_no_more_bytes_than_there_was_room_for(token: Token) -> None:
+    items = items_of(b"12345678", b"abcdefgh")
+    token.claims = 1
+    assert sign(items, token) is None
+    assert [signature for _, _, signature in items.signed()] == [b"87654321", b"hgfedcba"]
+
+
 def test_something_urgent_ends_it_after_at_least_so_many(token: Token) -> None:
     items = items_of(*[b"%d" % n for n in range(9)])
     assert sign(items, token, NOW, 4) is None
@@ -84,6 +94,19 @@ def test_something_urgent_ends_it_after_at_least_so_many(token: Token) -> None:
     assert items.left
     assert sign(items, token, NOW, 9) is None
     assert len(items.signed()) == 9
+
+
+def test_what_has_come_ends_it_for_one_of_the_threads(token: Token) -> None:
+    items = items_of(*[b"%d" % n for n in range(9)])
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        bell = Bell(0, ours.fileno(), 0)
+        assert sign(items_of(b"nothing has come"), token, bell) is None
+        theirs.send(b"something")
+        assert sign(items, token, bell, 3) is None
+        assert (token.inits, bell.heard) == (1 + 3, 1)
+        assert sign(items, token, bell, 3) is None
+        assert len(items.signed()) == 9, "as one was told already"
 
 
 def test_what_cannot_be_right_comes_back_untried(token: Token) -> None:
