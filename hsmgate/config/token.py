@@ -74,8 +74,8 @@ class Token(Section):
     sign, has `/readyz` say 503, unless it is drained or other tokens have all of its keys"""
 
     env: dict[Variable, str] = {}
-    """environment of the signers, beside `PATH`, `HOME` and the locale. Their working directory is the config's
-    folder"""
+    """environment of the signers, beside `PATH`, `HOME`, the locale and a `GLIBC_TUNABLES` that suits OpenSSL. Their
+    working directory is the config's folder"""
 
     init_args: Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")] = ""
     """passed as `pReserved` to `C_Initialize` (NSS softokn wants it)"""

@@ -40,6 +40,10 @@ _FAULTS = {OpenFault.PIN: PinRefused, OpenFault.CONFIG: TokenMisconfigured, Open
 # What a signer's environment takes over from ours; the rest is the token's `env`.
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
+# For glibc's malloc to keep more freed blocks at hand than 7 of a size: a signature by OpenSSL, as SoftHSM makes it,
+# frees many more, and P-256 takes 8 % longer where they go back to the heap each time.
+_TUNED_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=127"}
+
 
 class _Link(asyncio.Protocol):
     """Cuts what arrives into messages and hands them on; the last word is that the signer hung up."""
@@ -152,7 +156,7 @@ async def _spawn(token: config.Token, folder: Path, pin_file: int) -> tuple[asyn
             pass_fds=(theirs.fileno(), pin_file),
             start_new_session=True,  # a terminal's Ctrl-C is for us, and would meet it before it can ignore that
             cwd=folder,
-            env=environment | token.env,
+            env=_TUNED_ENVIRONMENT | environment | token.env,
         )
     loop = asyncio.get_running_loop()
     _, link = await loop.create_unix_connection(_Link, sock=ours)

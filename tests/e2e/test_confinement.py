@@ -77,6 +77,7 @@ async def test_a_signer_has_no_more_than_it_needs(with_a_variable: Gateway, own_
             )
             assert not [name for name in variables if name.startswith("HSMGATE_TEST")]
             assert own_demo.pin not in variables.values()
+            assert variables["GLIBC_TUNABLES"] == "glibc.malloc.tcache_count=127"
             descriptors = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
             assert sum(name.startswith("socket:") for name in descriptors) == 1
             files = [
