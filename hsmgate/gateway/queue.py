@@ -14,7 +14,7 @@ from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
 
 MESSAGE_SECONDS = 0.01
-SHORTEST_MESSAGE_SECONDS = 0.001
+SHORTEST_MESSAGE_SECONDS = 0.0014
 """What a message should be worth: a signer and the gateway pay for each of them."""
 
 BUSY_MESSAGE_SECONDS = 0.005

@@ -1,6 +1,7 @@
 """The pool against signers that a test plays: who gets what, in which messages, and what a death costs."""
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from hsmgate.domain.model import KeyType
 from hsmgate.errors import ItemError, NoSigner
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.pool import DEATHS_AT_MOST, TokenPool
-from hsmgate.gateway.queue import MESSAGE_BYTES, MESSAGE_SECONDS
+from hsmgate.gateway.queue import MESSAGE_BYTES, MESSAGE_SECONDS, SHORTEST_MESSAGE_SECONDS
 from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import (
     Failure,
@@ -153,11 +154,12 @@ async def test_a_short_batch_overtakes_long_ones_that_wait_and_that_are_in_hand(
 async def test_a_busy_signer_gets_short_batches_when_they_are_worth_a_message_or_it_is_done() -> None:
     pool, process, _ = with_signer()
     pool.submit(Caller(b"in hand").runs)
-    for n in range(9):
+    worth = math.ceil(SHORTEST_MESSAGE_SECONDS / SECONDS[FAST])
+    for n in range(worth - 1):
         pool.submit(Caller(bytes((n,))).runs)
-    assert (len(process.unanswered), pool.waiting) == (1, 9)
-    pool.submit(Caller(b"the tenth").runs)  # with which it is a millisecond
-    assert [len(payloads(message)) for message in process.unanswered] == [1, 10]
+    assert (len(process.unanswered), pool.waiting) == (1, worth - 1)
+    pool.submit(Caller(b"the last").runs)
+    assert [len(payloads(message)) for message in process.unanswered] == [1, worth]
     pool.submit(Caller(b"later").runs)
     process.answer()
     assert pool.waiting == 1
