@@ -16,7 +16,7 @@ Work = Task | Order
 EXPRESS_IN_A_ROW = 8
 """After so many express tasks comes one of the others, if there is one."""
 
-ATTEND_SECONDS = 0.1
+ATTEND_SECONDS = 0.5
 """How long something may lie on the socket because all threads have something to do that they do not leave."""
 
 
