@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 from collections.abc import AsyncIterator
 from signal import SIGKILL
@@ -64,7 +65,7 @@ async def keys_come_and_go(there: Scene) -> AsyncIterator[None]:
 
     async def change() -> None:
         demo = there.token.demo
-        for number in range(100):
+        for number in itertools.count():
             await asyncio.to_thread(demo.make_key, f"new{number}", "EC:secp256r1", secrets.token_hex(16))
             old = ("p521", "secp256k1")[number] if number < 2 else f"new{number - 2}"
             await asyncio.to_thread(demo.delete_key, old)
