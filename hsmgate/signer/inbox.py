@@ -76,7 +76,6 @@ class Inbox:
     def get(self) -> Work:
         """Wait for something to do. Raises FrameError, or OSError where the gateway has hung up."""
         if self.bell.heard:
-            self.bell.heard = 0
             self._read_if_nobody_does()
         work = self._lanes.take()
         if work is None:
@@ -99,6 +98,7 @@ class Inbox:
                 self._read_if_nobody_does()
 
     def _read_if_nobody_does(self) -> None:
+        self.bell.heard = 0  # before it is read: what comes after that is to be heard of again
         if self._reading.acquire(blocking=False):
             try:
                 self._read(wait=False)

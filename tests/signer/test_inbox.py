@@ -133,8 +133,10 @@ def test_who_was_told_too_late_goes_on_with_what_there_is(gateway: Gateway) -> N
 def test_what_nobody_comes_to_read_is_read_all_the_same(gateway: Gateway) -> None:
     attending = threading.Thread(target=gateway.inbox.attend)
     attending.start()
+    gateway.inbox.bell.heard = 1  # by a thread that does not come
     gateway.send(ListKeys(7))
     assert gateway.inbox.listing.get(timeout=10) == ListKeys(7)
+    assert not gateway.inbox.bell.heard, "or nobody would hear of what comes next"
     gateway.hang_up()
     attending.join(10)
     assert not attending.is_alive()
