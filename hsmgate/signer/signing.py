@@ -133,7 +133,10 @@ class Signing:
             return items.take()
         except CryptokiError as error:
             alone = items.take()
-            return alone and Alone(alone.at, error)
+            if alone is None:
+                self._replace_session()  # as after every error, though others have all the items
+                return None
+            return Alone(alone.at, error)
         if prepared.allow is not None or not self._is_planned(task, prepared):
             return items.take()
         return items.sign(session, prepared.handle, prepared.mechanism, bell, task.part.at_once)
