@@ -1,31 +1,57 @@
 """What waits for a token's signers, and what goes into the next message.
 
-Messages are sized by time, not by count: about MESSAGE_SECONDS of every session, by what each key was seen to take.
-Batches take turns, message by message, and small ones share a message, so a huge batch neither starves the others nor
-pays for each item.
+Messages are sized by time, not by count, by what each key was seen to take. Batches take turns, message by message, and
+small ones share a message, so a huge batch neither starves the others nor pays for each item. Short batches go before
+longer ones.
 """
 
 import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
+from hsmgate.ipc.messages import Urgency
 
-MESSAGE_SECONDS = 0.01
 SHORTEST_MESSAGE_SECONDS = 0.0014
 """What a message should be worth: a signer and the gateway pay for each of them."""
-
-BUSY_MESSAGE_SECONDS = 0.005
-"""The same for each session, where all signers are busy."""
 
 MESSAGE_BYTES = 1024 * KIB
 
 EXPRESS_SECONDS = 0.002
-"""A batch that is expected to take no longer goes by express: to it, waiting for long ones is most of its time."""
+"""A batch that is expected to take no longer goes by express: to it, waiting for longer ones is most of its time."""
 
-UNKNOWN_ITEM_SECONDS = MESSAGE_SECONDS
+ORDINARY_SECONDS = 0.02
+"""A batch that is expected to take longer is long: to it, waiting for others is little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of what waits goes into a message.
+
+    most_seconds: at most so much for each session.
+    busy_seconds: what a message should be worth for each session, where all signers are busy.
+    shares: into so many messages for each signer, where that makes them shorter. With more than one, each message is
+    shorter than the last towards the end, so that all signers end at about the same time.
+    whole: whether runs are so short that cutting one costs more than the signer that would get the rest could gain.
+    """
+
+    most_seconds: float
+    busy_seconds: float
+    shares: int = 1
+    whole: bool = False
+
+
+SIZES = {
+    Urgency.EXPRESS: Sizes(0.01, 0.005, whole=True),
+    Urgency.ORDINARY: Sizes(0.01, 0.005),
+    Urgency.LONG: Sizes(0.03, SHORTEST_MESSAGE_SECONDS, shares=2),
+}
+"""By the urgency of the batches, the most urgent first."""
+
+UNKNOWN_ITEM_SECONDS = 0.01
 """What an item is taken to cost until its key was seen."""
 
 SHORTEST_ITEM_SECONDS = 1e-6
@@ -61,11 +87,10 @@ class Lane:
     """Runs in the order in which they will be sent: a queue for each batch, and the batches take turns.
 
     count: how many items there are.
-    whole: whether runs are so short that cutting one costs more than the signer that would get the rest could gain.
     """
 
-    def __init__(self, costs: Costs, *, whole: bool = False) -> None:
-        self._whole = whole
+    def __init__(self, costs: Costs, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._turns: deque[deque[Run]] = deque()
         self._costs = costs
         self.count = 0
@@ -99,13 +124,14 @@ class Lane:
         """The items of the next message: those of the batch whose turn it is, then of the next, until it is enough.
 
         An even share for each of so many signers, so that all end at about the same time, but not less than a message
-        is worth, and never more than MESSAGE_SECONDS' worth for each of its sessions.
+        is worth, and never more than it may hold.
 
         busy: whether they have something to do already, so that there is less hurry to have a part of it done by each.
         """
-        budget = MESSAGE_SECONDS * sessions
-        worth = BUSY_MESSAGE_SECONDS * sessions if busy else SHORTEST_MESSAGE_SECONDS
-        share = max(1, self.count // max(1, signers))
+        sizes = self._sizes
+        budget = sizes.most_seconds * sessions
+        worth = sizes.busy_seconds * sessions if busy else SHORTEST_MESSAGE_SECONDS
+        share = max(1, self.count // (max(1, signers) * sizes.shares))
         taken: list[Run] = []
         count, seconds, size = 0, 0.0, 0
         while self._turns and size < MESSAGE_BYTES and seconds < budget:
@@ -116,7 +142,7 @@ class Lane:
             self.count -= whole
             if not run.batch.over:
                 cost = self._costs.of(run.work)
-                if not self._whole:
+                if not sizes.whole:
                     enough = max(share - count, math.ceil((worth - seconds) / cost))
                     if busy and (fit - enough) * cost < SHORTEST_MESSAGE_SECONDS * sessions:
                         enough = fit  # the rest would not be worth a message
@@ -138,36 +164,43 @@ class Lane:
 
 
 class WaitingItems:
-    """All that waits: short batches in a lane of their own, so that they need not queue behind long ones.
+    """All that waits: shorter batches in lanes of their own, so that they need not queue behind longer ones.
 
+    lanes: by urgency, the most urgent first.
     suspects: items that a signer died with; each runs alone.
     """
 
     def __init__(self, costs: Costs) -> None:
         self.suspects: deque[Run] = deque()
-        self.express = Lane(costs, whole=True)
-        self.ordinary = Lane(costs)
+        self.lanes = {urgency: Lane(costs, sizes) for urgency, sizes in SIZES.items()}
         self._costs = costs
 
     def __len__(self) -> int:
-        return self.express.count + self.ordinary.count + len(self.suspects)
+        return sum([lane.count for lane in self.lanes.values()]) + len(self.suspects)
 
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""
         runs = [*runs]
-        short = sum([len(run.indexes) * self._costs.of(run.work) for run in runs]) <= EXPRESS_SECONDS
-        (self.express if short else self.ordinary).add(runs)
+        seconds = sum([len(run.indexes) * self._costs.of(run.work) for run in runs])
+        self.lanes[_urgency(seconds)].add(runs)
 
     def add_first(self, run: Run) -> None:
         """Let these items wait no longer than they have already."""
-        self.ordinary.add_first(run)
+        self.lanes[Urgency.ORDINARY].add_first(run)
 
     def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
         """Keep, of each batch, the runs that `keep` gives back."""
         suspects, self.suspects = self.suspects, deque()
-        for lane in (self.express, self.ordinary):
+        for lane in self.lanes.values():
             lane.sift(keep)
         self.suspects.extend(keep([*suspects]))
+
+
+def _urgency(seconds: float) -> Urgency:
+    """How urgent a batch is that is expected to take so long."""
+    if seconds <= EXPRESS_SECONDS:
+        return Urgency.EXPRESS
+    return Urgency.ORDINARY if seconds <= ORDINARY_SECONDS else Urgency.LONG
 
 
 def _that_fit(payloads: list[bytes], count: int, size: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from hsmgate.errors import FrameError, TokenFailed
 from hsmgate.gateway.batch import Run, Work, failure
 from hsmgate.gateway.queue import Costs, Lane, WaitingItems
 from hsmgate.gateway.signers import Message, Signer
-from hsmgate.ipc.messages import Part, Sign, Source
+from hsmgate.ipc.messages import Part, Sign, Source, Urgency
 
 if TYPE_CHECKING:
     from hsmgate.gateway.pool import TokenPool
@@ -32,8 +32,8 @@ class Sender:
         takers = self._pool.signers
         if self._waiting.suspects:
             takers = self._send_suspects([signer for signer in takers if not signer.retiring])
-        self._send_lane(self._waiting.express, takers, express=True)
-        self._send_lane(self._waiting.ordinary, takers, express=False)
+        for urgency, lane in self._waiting.lanes.items():
+            self._send_lane(lane, takers, urgency)
 
     def _send_suspects(self, takers: list[Signer]) -> list[Signer]:
         """Send suspects, each alone to an idle signer. Returns who may get what else there is."""
@@ -43,19 +43,22 @@ class Sender:
                 self._send(signer, [suspects.popleft()], alone=True)
         return takers[1:] if suspects else takers  # the first is left to become idle
 
-    def _send_lane(self, lane: Lane, takers: Sequence[Signer], *, express: bool) -> None:
+    def _send_lane(self, lane: Lane, takers: Sequence[Signer], urgency: Urgency) -> None:
+        express = urgency is Urgency.EXPRESS
         while lane and takers:
-            signer = max(takers, key=lambda signer: (signer.room(express=express), not signer.in_flight))
-            if signer.room(express=express) <= 0:
+            signer = max(takers, key=lambda signer: (signer.room(urgency), not signer.in_flight))
+            if signer.room(urgency) <= 0:
                 return
             if express and signer.busy_with_express and not lane.fills_a_message(self._pool.sessions):
                 return  # it waits no longer here than there, and others that come may share its message
-            idle = sum(not one.in_flight for one in takers)
+            free = sum(one.free_for(urgency) for one in takers)
             # Of short batches a busy signer will soon have its share; when all is taken before, they idle in turns.
-            signers = len(takers) if express else idle or len(takers)
-            self._send(signer, lane.take(signers, self._pool.sessions, busy=not idle), express=express)
+            signers = len(takers) if express else free or len(takers)
+            self._send(signer, lane.take(signers, self._pool.sessions, busy=not free), urgency)
 
-    def _send(self, signer: Signer, runs: list[Run], *, express: bool = False, alone: bool = False) -> None:
+    def _send(
+        self, signer: Signer, runs: list[Run], urgency: Urgency = Urgency.ORDINARY, *, alone: bool = False
+    ) -> None:
         """Send a message. Runs that want the same share a part, whichever batches they are of."""
         together: dict[Work, list[Run]] = {}
         for run in runs:
@@ -66,9 +69,9 @@ class Sender:
         number = next(self._ids)
         parts = [self._part(work, its_runs) for work, its_runs in together.items()]
         now = time.monotonic()
-        message = Message([*together.values()], self._expected(parts, together, alone=alone), express, now)
+        message = Message([*together.values()], self._expected(parts, together, alone=alone), urgency, now)
         try:
-            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), express))
+            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), urgency))
         except (FrameError, ValueError):
             for run in message.runs():
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")), self._pool.name)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from hsmgate.gateway.batch import Run
 from hsmgate.gateway.figures import End
 from hsmgate.gateway.signer_process import SignerProcess
-from hsmgate.ipc.messages import Failure
+from hsmgate.ipc.messages import Failure, Urgency
 
 MESSAGES_AT_MOST = 2
-"""Of each lane: one that its sessions work on and one that is there when it is done."""
+"""Of each urgency: one that its sessions work on and one that is there when it is done."""
 
 WORN_AFTER_OBJECTS = 100_000
 """Keys that callers brought, after which a signer is replaced: modules keep a little of each until they end."""
@@ -24,13 +24,12 @@ class Message:
 
     parts: the runs of each of its parts.
     expected_seconds: for all its items on all the sessions.
-    express: whether it goes before those that are not.
     sent: when it was sent. started: when a session can have begun with it, by the signer's order of work.
     """
 
     parts: list[list[Run]]
     expected_seconds: float
-    express: bool
+    urgency: Urgency
     sent: float
     started: float | None = None
 
@@ -82,18 +81,18 @@ class Signer:
     listing_seconds: float = 0.0
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     _brought: int = 0
-    _express: int = 0  # of its messages in flight
+    _held: list[int] = field(default_factory=lambda: [0] * len(Urgency))  # its messages in flight, by urgency
 
     def sent(self, number: int, message: Message, *, alone: bool = False) -> None:
         """It has got a message; alone: and nothing else meanwhile."""
         self.in_flight[number] = message
-        self._express += message.express
+        self._held[message.urgency] += 1
         self.alone = alone
         self.mark_started()
 
     def answered_to(self, number: int) -> None:
         """It has answered that message."""
-        self._express -= self.in_flight.pop(number).express
+        self._held[self.in_flight.pop(number).urgency] -= 1
         self.alone = False
         self.answered = True
         self.mark_started()
@@ -147,15 +146,19 @@ class Signer:
     @property
     def busy_with_express(self) -> bool:
         """Whether all its sessions have something to do, and what goes before all else is among it."""
-        return self._express > 0 and self.items_in_hand >= self.sessions
+        return self._held[Urgency.EXPRESS] > 0 and self.items_in_hand >= self.sessions
 
-    def room(self, *, express: bool) -> int:
-        """How many messages of that lane it would take now."""
+    def free_for(self, urgency: Urgency) -> bool:
+        """Whether it would begin at once with what is so urgent."""
+        return not any(self._held[urgency:])
+
+    def room(self, urgency: Urgency) -> int:
+        """How many messages of that urgency it would take now."""
         if self.alone or self.retiring or self.distrusted:
             return 0
         if len(self.asked) >= self.sessions:  # whoever makes a key keeps a session from signing
             return 0
-        return MESSAGES_AT_MOST - (self._express if express else len(self.in_flight) - self._express)
+        return MESSAGES_AT_MOST - self._held[urgency]
 
     def mark_started(self) -> None:
         """Note which message its sessions have got to: the first."""

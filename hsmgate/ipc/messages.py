@@ -10,7 +10,7 @@
 A signer that cannot go on answers nothing more and exits; what it held, the gateway knows.
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -135,17 +135,24 @@ class Part(msgspec.Struct, array_like=True):
         return f"Part({self.operation!r}, {len(self.payloads)} items)"
 
 
+class Urgency(IntEnum):
+    """What goes before what: the shorter the batch, the sooner. LONG is what nothing has to wait for."""
+
+    LONG = 0
+    ORDINARY = 1
+    EXPRESS = 2
+
+
 class Sign(_Message):
     """Sign or verify items, on as many sessions as there are.
 
     deadline: when nobody waits for them any more, by CLOCK_MONOTONIC, which both ends share.
-    express: go before what is not.
     """
 
     id: int
     parts: list[Part]
     deadline: float
-    express: bool = False
+    urgency: Urgency = Urgency.ORDINARY
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

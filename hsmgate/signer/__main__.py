@@ -90,8 +90,8 @@ def _sign(token: Token, inbox: Inbox, link: Link) -> None:
     signing = Signing(token, inbox.bell)
     while True:
         signing.wait()
-        next_one = inbox.get()
-        answer = signing.run(next_one) if isinstance(next_one, Task) else signing.make(next_one)
+        next_one, patience = inbox.get()
+        answer = signing.run(next_one, patience) if isinstance(next_one, Task) else signing.make(next_one)
         if answer is not None:
             link.send(answer)
         elif isinstance(next_one, Task) and next_one.items.left:

@@ -4,8 +4,9 @@ import queue
 import select
 import threading
 from collections import deque
+from typing import NamedTuple
 
-from hsmgate.ipc.messages import ListKeys, Open, Order, Sign, ToSigner
+from hsmgate.ipc.messages import ListKeys, Open, Order, Sign, ToSigner, Urgency
 from hsmgate.signer.items import Bell
 from hsmgate.signer.jobs import Job, Task
 from hsmgate.signer.link import Link
@@ -13,47 +14,78 @@ from hsmgate.signer.link import Link
 Work = Task | Order
 """What a session's thread does."""
 
-EXPRESS_IN_A_ROW = 8
-"""After so many express tasks comes one of the others, if there is one."""
+IN_A_ROW = {Urgency.EXPRESS: 8, Urgency.ORDINARY: 1}
+"""After so many tasks comes one that is less urgent, if there is one."""
+
+LONG_PATIENCE = 4
+"""A long task that comes to its turn so, while ordinary ones wait, has it for so many times as long as usual."""
+
+_MOST_URGENT_FIRST = sorted(Urgency, reverse=True)
 
 ATTEND_SECONDS = 0.5
 """How long something may lie on the socket because all threads have something to do that they do not leave."""
 
 
+class Turn(NamedTuple):
+    """Something to do. patience: for how many times as long as usual not to look for what is more urgent."""
+
+    work: Work
+    patience: int = 1
+
+
 class Lanes:
-    """Work that waits: what is express goes first, but not for ever. Threads may use it together."""
+    """Work that waits: what is more urgent goes first, but not for ever. Threads may use it together."""
 
     def __init__(self, bell: Bell) -> None:
-        """bell: to ring while something waits that is express."""
-        self._express: deque[Work] = deque()
-        self._ordinary: deque[Work] = deque()
-        self._in_a_row = 0
+        """bell: to say how urgent the most urgent is that waits."""
+        self._waiting: list[deque[Work]] = [deque() for _ in Urgency]
+        self._in_a_row = [0 for _ in Urgency]
         self._bell = bell
 
-    def put(self, work: Work, *, threads: int = 1, express: bool = False) -> None:
+    def put(self, work: Work, *, threads: int = 1, urgency: Urgency = Urgency.ORDINARY) -> None:
         """Let it wait for so many threads."""
-        (self._express if express else self._ordinary).extend((work,) * threads)
-        if express:
-            self._bell.urgent = 1
+        self._waiting[urgency].extend((work,) * threads)
+        self._ring()
 
     def put_back(self, task: Task) -> None:
-        """Let the rest of a task that is not express wait for a thread, before all others."""
-        self._ordinary.appendleft(task)
+        """Let the rest of a task wait for a thread, before all others that are no more urgent."""
+        self._waiting[task.job.message.urgency].appendleft(task)
 
-    def take(self) -> Work | None:
+    def take(self) -> Turn | None:
         """Something to do, None where nothing waits."""
-        while self._express or self._ordinary:
-            express = bool(self._express) and (self._in_a_row < EXPRESS_IN_A_ROW or not self._ordinary)
-            self._in_a_row = self._in_a_row + 1 if express else 0
+        while (chosen := self._choose()) is not None:
+            owed = chosen is Urgency.LONG and bool(self._waiting[Urgency.ORDINARY])
+            self._in_a_row[chosen] += 1
+            for more_urgent in range(chosen + 1, len(self._in_a_row)):
+                self._in_a_row[more_urgent] = 0
             try:
-                return (self._express if express else self._ordinary).popleft()
+                return Turn(self._waiting[chosen].popleft(), LONG_PATIENCE if owed else 1)
             except IndexError:
                 continue  # another thread was faster in this lane
             finally:
-                self._bell.urgent = 0
-                if self._express:  # looked at after it was said that there is none: `put` does it the other way round
-                    self._bell.urgent = 1
+                self._ring()
         return None
+
+    def _choose(self) -> Urgency | None:
+        """The most urgent that has not had its turns; if all have, the least urgent that waits."""
+        chosen = None
+        for urgency in _MOST_URGENT_FIRST:
+            if self._waiting[urgency]:
+                chosen = urgency
+                if self._in_a_row[urgency] < IN_A_ROW.get(urgency, 0):
+                    break
+        return chosen
+
+    def _ring(self) -> None:
+        """Say how urgent the most urgent is that waits.
+
+        Each lane is looked at after it was said that there is nothing in it or above. Who puts something there at the
+        same time does so before saying it, so one of the two says the right thing last.
+        """
+        self._bell.urgent = Urgency.LONG
+        for urgency in (Urgency.ORDINARY, Urgency.EXPRESS):
+            if self._waiting[urgency]:
+                self._bell.urgent = urgency
 
 
 class Inbox:
@@ -73,19 +105,19 @@ class Inbox:
         self._sessions = sessions
         self._reading = threading.Lock()
 
-    def get(self) -> Work:
+    def get(self) -> Turn:
         """Wait for something to do. Raises FrameError, or OSError where the gateway has hung up."""
         if self.bell.heard:
             self._read_if_nobody_does()
-        work = self._lanes.take()
-        if work is None:
+        turn = self._lanes.take()
+        if turn is None:
             with self._reading:
-                while (work := self._lanes.take()) is None:
+                while (turn := self._lanes.take()) is None:
                     self._read()
-        return work
+        return turn
 
     def put_back(self, task: Task) -> None:
-        """Let the rest of a task that is not express wait for a thread, before all others."""
+        """Let the rest of a task wait for a thread, before all others that are no more urgent."""
         self._lanes.put_back(task)
 
     def attend(self) -> None:
@@ -113,7 +145,7 @@ class Inbox:
         if isinstance(message, Sign):
             for task in Job(message).tasks:
                 threads = min(self._sessions, len(task.results))
-                self._lanes.put(task, threads=threads, express=message.express)
+                self._lanes.put(task, threads=threads, urgency=message.urgency)
         elif isinstance(message, ListKeys):
             self.listing.put(message)
         elif not isinstance(message, Open):

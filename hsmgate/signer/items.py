@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hsmgate.ipc.messages import Urgency
 from hsmgate.signer.cryptoki import CryptokiError
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.structs import ULONG, Mechanism
@@ -50,16 +51,32 @@ class _Signer(ctypes.Structure):
 class Bell(ctypes.Structure):
     """`struct bell`: what calls threads away that have something to do.
 
-    urgent: not 0 while there is something more urgent.
+    urgent: how urgent the most urgent is that waits.
     socket: its descriptor; what comes there may be more urgent.
     heard: not 0 from when one thread was told that something has come until that is read.
     """
 
     _fields_ = (("urgent", ULONG), ("socket", ctypes.c_int), ("heard", ctypes.c_int))
 
-    def rings(self) -> bool:
-        """Whether this thread should leave what it does."""
-        return bool(_rings(ctypes.byref(self)))
+    def rings(self, urgency: Urgency) -> bool:
+        """Whether this thread should leave what it does, which is so urgent."""
+        return bool(_rings(ctypes.byref(self), urgency))
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """When a thread leaves what it does: when the bell rings for something more urgent than that.
+
+    at_least: but not before it has done so many items.
+    """
+
+    bell: Bell
+    urgency: Urgency
+    at_least: int
+
+    def now(self) -> bool:
+        """Whether the bell rings."""
+        return self.bell.rings(self.urgency)
 
 
 class _Stop(ctypes.Structure):
@@ -108,15 +125,12 @@ class Items:
         self._pointed_to = data, data_sizes
         self._prepared = to_sign, signatures, sizes
 
-    def sign(self, session: Session, key: int, mechanism: Mechanism, bell: Bell | None, at_least: int) -> Alone | None:
-        """Take items and sign them, until none is left or one is to be looked at alone.
-
-        bell: when it rings, stop, but not before there are so many as `at_least`.
-        """
+    def sign(self, session: Session, key: int, mechanism: Mechanism, leave: Leave | None) -> Alone | None:
+        """Take items and sign them, until none is left, one is to be looked at alone, or it is time to leave."""
         signer = _Signer(*session.signing, session.handle, ctypes.addressof(mechanism), key)
         stop = _Stop()
-        ringing = None if bell is None else ctypes.byref(bell)
-        end = _sign(ctypes.byref(signer), self._at, ringing, at_least, ctypes.byref(stop))
+        until = (None, 0, 0) if leave is None else (ctypes.byref(leave.bell), leave.urgency, leave.at_least)
+        end = _sign(ctypes.byref(signer), self._at, *until, ctypes.byref(stop))
         if end < _UNFIT:
             return None
         failed = _FAILED.get(end)
@@ -141,8 +155,8 @@ def _load() -> ctypes.CDLL:
     library = ctypes.CDLL(str(Path(__file__).with_name("_loop.so")))
     pointer = ctypes.c_void_p
     library.hsmgate_take.argtypes, library.hsmgate_take.restype = (pointer,), ULONG
-    library.hsmgate_rings.argtypes = (pointer,)
-    library.hsmgate_sign.argtypes = (pointer, pointer, pointer, ULONG, pointer)
+    library.hsmgate_rings.argtypes = (pointer, ULONG)
+    library.hsmgate_sign.argtypes = (pointer, pointer, pointer, ULONG, ULONG, pointer)
     return library
 
 

@@ -43,8 +43,8 @@ struct stop {
     ulong item, ckr;
 };
 
-/* For threads that have something to do. urgent: not 0 while there is something more urgent. socket: what comes there may
- * be more urgent. heard: not 0 from when a thread was told that something has come until that is read. */
+/* For threads that have something to do. urgent: how urgent the most urgent is that waits. socket: what comes there may be
+ * more urgent. heard: not 0 from when a thread was told that something has come until that is read. */
 struct bell {
     ulong urgent;
     int socket, heard;
@@ -90,20 +90,21 @@ static enum end sign_one(const struct signer *signer, struct items *items, struc
     return NONE_LEFT;
 }
 
-/* Whether a thread that has something to do should see to something more urgent. One thread is told of what has come. */
-EXPORTED int hsmgate_rings(struct bell *bell)
+/* Whether a thread that does something so urgent should see to something else. One thread is told of what has come. */
+EXPORTED int hsmgate_rings(struct bell *bell, ulong urgency)
 {
     struct pollfd socket = {.fd = bell->socket, .events = POLLIN};
     int unheard = 0;
-    if (__atomic_load_n(&bell->urgent, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&bell->urgent, __ATOMIC_RELAXED) > urgency)
         return 1;
     return !__atomic_load_n(&bell->heard, __ATOMIC_RELAXED) && poll(&socket, 1, 0) > 0 &&
            __atomic_compare_exchange_n(&bell->heard, &unheard, 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* Sign items. bell: what calls this thread away after so many as `at_least`, NULL where nothing does. */
-EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, struct bell *bell, ulong at_least,
-                          struct stop *stop)
+/* Sign items, which are so urgent. bell: what calls this thread away after so many as `at_least`, NULL where nothing
+ * does. */
+EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, struct bell *bell, ulong urgency,
+                          ulong at_least, struct stop *stop)
 {
     double look_at = 0;
     for (ulong signed_here = 0; (stop->item = hsmgate_take(items)) != items->count;) {
@@ -113,8 +114,8 @@ EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, stru
         if (++signed_here < at_least || !bell)
             continue;
         double time = now();
-        if (time >= look_at || __atomic_load_n(&bell->urgent, __ATOMIC_RELAXED)) {
-            if (hsmgate_rings(bell))
+        if (time >= look_at || __atomic_load_n(&bell->urgent, __ATOMIC_RELAXED) > urgency) {
+            if (hsmgate_rings(bell, urgency))
                 return URGENT;
             look_at = time + LOOK_SECONDS;
         }

@@ -24,9 +24,10 @@ from hsmgate.ipc.messages import (
     Operation,
     Signed,
     Source,
+    Urgency,
 )
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.items import Alone, Bell
+from hsmgate.signer.items import Alone, Bell, Leave
 from hsmgate.signer.jobs import Task
 from hsmgate.signer.making import Maker
 from hsmgate.signer.objects import item_error, refused
@@ -63,7 +64,7 @@ class Signing:
     """Signs with one session, in one thread."""
 
     def __init__(self, token: Token, bell: Bell) -> None:
-        """bell: calls away from tasks that are not express."""
+        """bell: calls away to tasks that are more urgent."""
         self._token = token
         self._bell = bell
         self._work = WorkSession(token)
@@ -75,17 +76,17 @@ class Signing:
         """Wait until there is a session to sign with, or somebody must refuse what comes. Raises TokenLost."""
         self._work.wait()
 
-    def run(self, task: Task) -> Signed | Distrust | None:
+    def run(self, task: Task, patience: int) -> Signed | Distrust | None:
         """Work on a task until nothing of it is left, or something urgent comes. The message's answer, if that was all.
 
-        Raises TokenLost.
+        patience: for how many times as long as usual not to look for that. Raises TokenLost.
         """
         if not task.join():
             return None
         self._verified_under = None
         started = time.monotonic()
         try:
-            self._work_on(task)
+            self._work_on(task, patience)
             left = time.monotonic()
             last = task.leave(left - started, self._mechanism(task.part.operation))
             if last:
@@ -98,16 +99,17 @@ class Signing:
             self._replace_session()
         return task.job.finish() if last else None
 
-    def _work_on(self, task: Task) -> None:
+    def _work_on(self, task: Task, patience: int) -> None:
         """Sign or verify items. Raises TokenLost or Distrusted."""
         # The object of a key that a caller brought is made once, so there is no going away before the end.
-        patient = task.job.message.express or task.part.operation.source is not Source.TOKEN
-        bell = None if patient else self._bell
+        urgency = task.job.message.urgency
+        stays = urgency is Urgency.EXPRESS or task.part.operation.source is not Source.TOKEN
+        leave = None if stays else Leave(self._bell, urgency, task.part.at_once * patience)
         done_alone = 0
-        while (alone := self._sign_together(task, bell)) is not None:
+        while (alone := self._sign_together(task, leave)) is not None:
             task.results[alone.at] = self._alone(task, alone)
             done_alone += 1
-            if bell is not None and done_alone >= task.part.at_once and bell.rings():
+            if leave is not None and done_alone >= leave.at_least and leave.now():
                 return
 
     def _mechanism(self, operation: Operation) -> str:
@@ -118,8 +120,8 @@ class Signing:
             return ""
         return ckm_name(plan_to_verify(operation.params, self._verified_under).mechanism)
 
-    def _sign_together(self, task: Task, bell: Bell | None) -> Alone | None:
-        """Sign for as long as nothing special happens, and no bell rings. An item that is to be done alone.
+    def _sign_together(self, task: Task, leave: Leave | None) -> Alone | None:
+        """Sign for as long as nothing special happens. An item that is to be done alone.
 
         Raises TokenLost.
         """
@@ -139,7 +141,7 @@ class Signing:
             return Alone(alone.at, error)
         if prepared.allow is not None or not self._is_planned(task, prepared):
             return items.take()
-        return items.sign(session, prepared.handle, prepared.mechanism, bell, task.part.at_once)
+        return items.sign(session, prepared.handle, prepared.mechanism, leave)
 
     def _is_planned(self, task: Task, prepared: Prepared) -> bool:
         """Whether the task's items are ready to be signed as prepared; the first to ask makes them so.

@@ -10,15 +10,16 @@ from typing import Any, cast
 
 import pytest
 
+from hsmgate.ipc.messages import Urgency
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.items import Alone, Bell, Items
+from hsmgate.signer.items import Alone, Bell, Items, Leave
 from hsmgate.signer.sessions import Session
 from hsmgate.signer.structs import ULONG, Mechanism, mechanism
 
 SIZE = 8
 SESSION, KEY = 11, 22
 CKM = 0x1041
-NOW = Bell(1, -1, 0)
+RINGING = Bell(Urgency.ORDINARY, -1, 0)
 
 INIT = ctypes.CFUNCTYPE(ULONG, ULONG, ctypes.POINTER(Mechanism), ULONG)
 BYTES, SIZE_OUT = ctypes.POINTER(ctypes.c_char), ctypes.POINTER(ULONG)
@@ -69,8 +70,8 @@ def items_of(*to_sign: bytes | None, deadline: float = math.inf) -> Items:
     return items
 
 
-def sign(items: Items, token: Token, bell: Bell | None = None, at_least: int = 1) -> Alone | None:
-    return items.sign(cast(Session, token), KEY, mechanism(CKM), bell, at_least)
+def sign(items: Items, token: Token, leave: Leave | None = None) -> Alone | None:
+    return items.sign(cast(Session, token), KEY, mechanism(CKM), leave)
 
 
 def test_signatures_are_as_long_as_they_were_given_and_in_the_order_of_the_items(token: Token) -> None:
@@ -89,11 +90,17 @@ def test_a_signature_has_no_more_bytes_than_there_was_room_for(token: Token) -> 
 
 def test_something_urgent_ends_it_after_at_least_so_many(token: Token) -> None:
     items = items_of(*[b"%d" % n for n in range(9)])
-    assert sign(items, token, NOW, 4) is None
+    assert sign(items, token, Leave(RINGING, Urgency.LONG, 4)) is None
     assert token.inits == 4
     assert items.left
-    assert sign(items, token, NOW, 9) is None
+    assert sign(items, token, Leave(RINGING, Urgency.LONG, 9)) is None
     assert len(items.signed()) == 9
+
+
+def test_something_that_is_as_urgent_does_not_end_it(token: Token) -> None:
+    items = items_of(*[b"%d" % n for n in range(9)])
+    assert sign(items, token, Leave(RINGING, Urgency.ORDINARY, 1)) is None
+    assert not items.left
 
 
 def test_what_has_come_ends_it_for_one_of_the_threads(token: Token) -> None:
@@ -101,11 +108,12 @@ def test_what_has_come_ends_it_for_one_of_the_threads(token: Token) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         bell = Bell(0, ours.fileno(), 0)
-        assert sign(items_of(b"nothing has come"), token, bell) is None
+        leave = Leave(bell, Urgency.ORDINARY, 3)
+        assert sign(items_of(*[b"nothing has come"[:8]] * 4), token, leave) is None
         theirs.send(b"something")
-        assert sign(items, token, bell, 3) is None
-        assert (token.inits, bell.heard) == (1 + 3, 1)
-        assert sign(items, token, bell, 3) is None
+        assert sign(items, token, leave) is None
+        assert (token.inits, bell.heard) == (4 + 3, 1)
+        assert sign(items, token, leave) is None
         assert len(items.signed()) == 9, "as one was told already"
 
 
