@@ -36,6 +36,15 @@ def confine(*descriptors: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def give_way() -> None:
+    """Let who runs go on for a time slice when this process wakes up on the same processor (sched(7), SCHED_BATCH).
+
+    Where that is not allowed, all is as before.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _close_all_but(kept: Collection[int]) -> None:
     for number in [int(name) for name in os.listdir("/proc/self/fd")]:  # noqa: PTH208 - names, not paths
         if number >= _FIRST_AFTER_STDERR and number not in kept:

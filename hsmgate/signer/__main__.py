@@ -21,7 +21,7 @@ from msgspec import structs
 
 import hsmgate
 from hsmgate import tracebacks
-from hsmgate.confinement import confine
+from hsmgate.confinement import confine, give_way
 from hsmgate.errors import FrameError, PinRefused, SignerStartError, TokenMisconfigured
 from hsmgate.ipc.messages import (
     Distrust,
@@ -50,6 +50,7 @@ log = logging.getLogger("hsmgate.signer")
 def main(fd: int, pin_file: int, log_format: str, version: str) -> int:
     """Serve the gateway at the other end of `fd`. Returns the exit code."""
     confine(fd, pin_file)
+    give_way()  # the gateway, which has just sent something, mostly has more to do for others
     tracebacks.configure(log_format)
     # Ctrl-C reaches the whole process group, and a signer outlives it until the gateway has drained.
     # SIGHUP, likewise, is for the gateway.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hsmgate import config
+from hsmgate.confinement import give_way
 from tests.gateway_process import Gateway, serving
 from tests.token_tool import Demo
 
@@ -84,6 +86,22 @@ async def test_a_signer_has_no_more_than_it_needs(with_a_variable: Gateway, own_
                 name for name in descriptors if not name.startswith(("socket:", "/dev/null", "/memfd:hsmgate-pin"))
             ]
             assert all(name == str(with_a_variable.log) or name.startswith(str(own_demo.folder)) for name in files)
+
+
+async def test_a_signer_does_not_interrupt_the_gateway(demo: Demo, tmp_path: Path) -> None:
+    async with serving(demo.config, demo.api_key, tmp_path / "log") as gateway:
+        threads = [int(path.name) for pid in ready(gateway) for path in Path(f"/proc/{pid}/task").iterdir()]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+        assert os.sched_getscheduler(gateway.process.pid) == os.SCHED_OTHER
+
+
+def test_where_giving_way_is_not_allowed_all_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, policy: int, param: object) -> None:
+        raise PermissionError(errno.EPERM, "as under a filter for system calls")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    give_way()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 async def test_a_signer_ends_with_its_gateway_while_its_module_hangs(demo: Demo, tmp_path: Path) -> None:
