@@ -33,7 +33,8 @@ class Sender:
         if self._waiting.suspects:
             takers = self._send_suspects([signer for signer in takers if not signer.retiring])
         for urgency, lane in self._waiting.lanes.items():
-            self._send_lane(lane, takers, urgency)
+            if lane.count:
+                self._send_lane(lane, takers, urgency)
 
     def _send_suspects(self, takers: list[Signer]) -> list[Signer]:
         """Send suspects, each alone to an idle signer. Returns who may get what else there is."""
