@@ -45,7 +45,8 @@ _METHOD = """\
 - The audit log is on in one of two gateways that take turns, with `fsync = "second"` and signed heads.
 - *What HTTP and the token leave* is the number of cores ÷ (CPU seconds of a request to a bare aiohttp handler, with
   requests and answers as large and the load generator's part included + the token's seconds for a signature).
-- A slow token is SoftHSM behind a module that sleeps for a fixed time in each C_Sign (`tests/faults/module.c`).
+- A slow token is SoftHSM behind a module that makes each C_Sign take a fixed time (`tests/faults/module.c`): it sleeps
+  for what SoftHSM leaves of it.
 - Memory is the sum of the resident sets, so what the processes share counts in each of them.
 - The figure is the median, and the spread is from the least to the most, over the rounds.
 """

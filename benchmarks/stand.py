@@ -37,7 +37,7 @@ class Ceiling(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a pool is and how slow its token: a fixed time for each C_Sign, in milliseconds."""
+    """How large a pool is and how slow its token: what a C_Sign takes, in milliseconds; 0 for SoftHSM itself."""
 
     signers: int = 2
     sessions: int = 1
@@ -104,7 +104,7 @@ class Stand:
             return MODULE, environment
         rules = self._folder / f"delay-{size.delay_ms}"
         if not rules.exists():
-            faults.Rules(rules).set(f"C_Sign delay {size.delay_ms:g}")
+            faults.Rules(rules).set(f"C_Sign takes {size.delay_ms:g}")
         return str(self._slow_module), environment | {"FAULTS_MODULE": MODULE, "FAULTS_RULES": str(rules)}
 
     def items(self, label: str, count: int) -> list[dict[str, Any]]:

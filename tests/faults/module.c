@@ -12,6 +12,7 @@
  *     rv CKR         give that value, without the real call
  *     lostreply CKR  make the real call, then give that value
  *     delay MS       sleep first
+ *     takes MS       sleep when the real call is done, for what is left of that time
  *     hang           sleep first, until the rule is gone from the file
  *     abort, segv, exit CODE    end the process so
  *     closeall       close all sessions of the call's slot first, as when a network connection is made anew (SoftHSM
@@ -151,13 +152,13 @@ static struct {
 } real;
 
 enum kind {
-    RV, LOSTREPLY, DELAY, EXIT, LIMIT, FLAGS, /* these have a value */
+    RV, LOSTREPLY, DELAY, TAKES, EXIT, LIMIT, FLAGS, /* these have a value */
     HANG, ABORT, SEGV, CLOSEALL, LOGOUT, RENUMBER, SHUFFLE, BADSIG,
     KINDS
 };
 
 static const char *const kind_names[KINDS] = {
-    "rv", "lostreply", "delay", "exit", "limit", "flags",
+    "rv", "lostreply", "delay", "takes", "exit", "limit", "flags",
     "hang", "abort", "segv", "closeall", "logout", "renumber", "shuffle", "badsig",
 };
 
@@ -185,6 +186,7 @@ struct call {
     ulong data_size;
     bool signs, refused, lost, flip;
     ulong flags, rv, lost_rv;
+    double until; /* when it may return, by `now`; 0 for at once */
     int next_rule; /* -1: the fault that sticks */
     unsigned rules_version;
 };
@@ -661,6 +663,7 @@ static void inflict(const struct rule *fault, struct call *call)
     case LIMIT: refuse(call, CKR_SESSION_COUNT); break;
     case LOSTREPLY: lose_reply(call, (ulong)fault->value); break;
     case DELAY: sleep_ms(fault->value); break;
+    case TAKES: call->until = now() + fault->value / 1000; break;
     case HANG: while (is_in_the_file(fault)) sleep_ms(20); break;
     case ABORT: die(SIGABRT); break;
     case SEGV: die(SIGSEGV); break;
@@ -739,7 +742,10 @@ static void forget_everything(void)
 static ulong answer(const struct call *call)
 {
     ulong rv = call->lost && !call->refused ? call->lost_rv : call->rv;
+    double left_ms = call->until ? (call->until - now()) * 1000 : 0;
     char line[128];
+    if (left_ms > 0)
+        sleep_ms(left_ms);
     if (call_log >= 0) {
         int size = snprintf(line, sizeof line, "%d %d %.6f %s 0x%lx\n", getpid(), gettid(), now(),
                             function_names[call->function], rv);

@@ -201,6 +201,12 @@ def test_delays_overlap(caller: Caller, p256: int, rules: Rules) -> None:
     assert rules.hits() == [4]
 
 
+def test_what_a_call_takes_includes_all_else_of_it(caller: Caller, p256: int, rules: Rules) -> None:
+    rules.set("C_Sign takes 1000.5", "C_Sign delay 800")
+    assert 1.0 <= caller("sign_at_once", p256, DIGEST.hex(), 4) < 1.8
+    assert rules.hits() == [4, 4]
+
+
 def test_a_call_hangs_until_its_rule_is_gone(caller: Caller, p256: int, rules: Rules, public_keys: PublicKeys) -> None:
     hang = "C_Sign hang count=1"
     rules.set(hang)
