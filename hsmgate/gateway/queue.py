@@ -15,7 +15,7 @@ from hsmgate.gateway.batch import Run, Work
 from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import Urgency
 
-SHORTEST_MESSAGE_SECONDS = 0.0014
+SHORTEST_MESSAGE_SECONDS = 0.0011
 """What a message should be worth: a signer and the gateway pay for each of them."""
 
 MESSAGE_BYTES = 1024 * KIB
