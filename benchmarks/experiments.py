@@ -15,6 +15,9 @@ BATCHES = {1000: 2, 100: 4, 10: 8}
 """Items of a batch, and the connections that send it."""
 
 MANY_CONNECTIONS = 64
+SLOW_CONNECTIONS = 16
+"""On a slow token: with 4 its 32 sessions have a dozen items each, with so many always enough to do."""
+
 LARGEST_BATCH = 10_000
 CORES = len(os.sched_getaffinity(0))
 
@@ -154,8 +157,9 @@ async def _slow(bench: Bench, size: Size) -> None:
     """Batches of 100 on a slow token, and the C loop with as many threads."""
     async with bench.stand.gateway(size) as gateway:
         for _ in range(bench.pace.rounds):
-            run = await bench.drive(gateway, "p256", 100, 4)
-            bench.note(f"slow {size}", run.items_per_second)
+            for connections in (4, SLOW_CONNECTIONS):
+                run = await bench.drive(gateway, "p256", 100, connections)
+                bench.note(f"slow {size} {connections}", run.items_per_second)
             ceiling = await bench.stand.ceiling("p256", size, bench.pace.brief)
             bench.note(f"slow C {size}", ceiling.per_second)
 

@@ -75,6 +75,7 @@ class Row:
 
 
 _SHARE = "share of the C loop with 2 processes"
+_SLOW = {1: "2 signers × 16 sessions", 5: "1 signer × 32 sessions"}
 
 ROWS = (
     Row(f"P-256, batches of 100, 4 connections: {_SHARE}", "share p256 100", share, 0.82),
@@ -96,8 +97,8 @@ ROWS = (
     ),
     Row("P-256, single item, 1 connection: p99", "latency p99 1", milliseconds, 3e-3, below=True),
     Row("that p99 while 10,000-item RSA-2048 batches run, against without", "latency busy ratio", times, 5, below=True),
-    Row("token of 1 ms, 2 signers × 16 sessions, batches of 100", "slow 1 2 16", rate, 15_000),
-    Row("token of 5 ms, 1 signer × 32 sessions, batches of 100", "slow 5 1 32", rate, 0.95 * 6400),
+    Row(f"token of 1 ms, {_SLOW[1]}, batches of 100, 16 connections", "slow 1 2 16 16", rate, 15_000),
+    Row(f"token of 5 ms, {_SLOW[5]}, batches of 100, 16 connections", "slow 5 1 32 16", rate, 0.95 * 6400),
     Row("memory, idle: gateway and 2 signers", "memory idle", mebibytes),
     Row("memory, peak during a 10,000-item batch: above idle", "memory above idle", mebibytes, 64 * MIB, below=True),
     Row("start: from `serve` to the first signature", "start", seconds, 1.5, below=True),
@@ -108,6 +109,8 @@ BEHIND = (
     Row("C loop, P-256, 2 processes", "ceiling p256", rate),
     Row("C loop, RSA-2048, 2 processes", "ceiling rsa2048", rate),
     Row("C loop, RSA-4096, 2 processes", "ceiling rsa4096", rate),
+    Row(f"gateway, token of 1 ms, {_SLOW[1]}, batches of 100, 4 connections", "slow 1 2 16 4", rate),
+    Row(f"gateway, token of 5 ms, {_SLOW[5]}, batches of 100, 4 connections", "slow 5 1 32 4", rate),
     Row("C loop, token of 1 ms, 2 processes × 16 threads", "slow C 1 2 16", rate),
     Row("C loop, token of 5 ms, 1 process × 32 threads", "slow C 5 1 32", rate),
     Row("gateway, P-256, batches of 1,000", "rate p256 1000", rate),
