@@ -1,6 +1,7 @@
 """The aiohttp application: routes, and what every call has in common."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,7 +57,7 @@ def make_app(
     loads: what comes of new configs. tls: what it is served with.
     """
     loads = loads or Loads()
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_each_call])
+    app = web.Application(client_max_size=LARGEST_BODY)
     app[session.SESSIONS] = Sessions(signer.pools)
     app[credentials.CALLERS] = Callers(config, app[session.SESSIONS], lambda: tls.client_ca if tls else NO_CLIENT_CA)
     app.cleanup_ctx.append(_callers)
@@ -75,10 +76,12 @@ def make_app(
     app.cleanup_ctx.append(_monitored)
     for part in (sign, keys, pubkey, digest, session, system, monitoring, description, pages, status):
         routes = (
-            web.RouteDef(r.method, r.path, r.handler, {**r.kwargs, "expect_handler": _expect}) for r in part.ROUTES
+            web.RouteDef(r.method, r.path, _noted(app, r.handler), {**r.kwargs, "expect_handler": _expect})
+            for r in part.ROUTES
         )
         app.add_routes([*routes])
     app[CALLS].know(app.router.routes())
+    app.router.add_route("*", "/{path:(?s:.*)}", _noted(app, _nowhere), expect_handler=_expect)
     return app
 
 
@@ -107,30 +110,49 @@ async def _monitored(app: web.Application) -> AsyncIterator[None]:
     app[CALLS].log.flush()
 
 
-@web.middleware
-async def _each_call(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the call its id, count it while it lasts and when it is done, and answer what goes wrong in plain text."""
-    begun = time.monotonic()
-    app = request.app
-    connections = app[CONNECTIONS]
-    connections.begin(request)
-    call = note_call(request)
-    response: web.StreamResponse | None = None
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        response = error
-        raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        response = _unexpected(request, error)
-    finally:
-        if response is not None:
-            # Which call it answers, and who answers, without the versions of what is inside.
-            response.headers[HEADER] = call.id
-            response.headers[hdrs.SERVER] = "hsmgate"
-        connections.end(response)
-        app[CALLS].note(request, response, begun)
-    return response
+def _noted(app: web.Application, handler: Handler) -> Handler:
+    """The handler with what every call has in common.
+
+    It gives the call its id, counts it while it lasts and when it is done, and answers what goes wrong in plain text.
+    As aiohttp's middleware this would cost each call 7 µs more.
+    """
+    connections, calls = app[CONNECTIONS], app[CALLS]
+
+    @functools.wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        begun = time.monotonic()
+        connections.begin(request)
+        call = note_call(request)
+        response: web.StreamResponse | None = None
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = error
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            response = _unexpected(request, error)
+        finally:
+            if response is not None:
+                # Which call it answers, and who answers, without the versions of what is inside.
+                response.headers[HEADER] = call.id
+                response.headers[hdrs.SERVER] = "hsmgate"
+            connections.end(response)
+            calls.note(request, response, begun)
+        return response
+
+    return handle
+
+
+async def _nowhere(request: web.Request) -> web.StreamResponse:
+    """405 where other methods have the path, else 404."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        match, methods = await resource.resolve(request)
+        if match is None:
+            allowed |= methods
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+    raise web.HTTPNotFound
 
 
 def _unexpected(request: web.Request, error: Exception) -> web.Response:

@@ -29,6 +29,9 @@ async def test_what_is_not_fit_is_replaced(gateway: Gateway, sent: str | None) -
     assert re.fullmatch(r"[0-9a-f]{16}", first)
 
 
-@pytest.mark.parametrize(("path", "status"), [("/crypto/v1/keys", 401), ("/nowhere", 404), ("/crypto/v1/sign", 405)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/crypto/v1/keys", 401), ("/", 404), ("/nowhere", 404), ("/a%0Ab", 404), ("/crypto/v1/sign", 405)],
+)
 async def test_errors_have_one_too(gateway: Gateway, path: str, status: int) -> None:
     assert await answered(gateway, path, "mine", status) == "mine"
