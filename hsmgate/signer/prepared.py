@@ -38,6 +38,15 @@ class Prepared:
     always: bool
     allow: Callable[[Session], None] | None
 
+    def lets_out(self, to_sign: bytes, signature: bytes) -> bool:
+        """Whether a signature may leave. What nobody here can verify may."""
+        if self.verifier is None:
+            return True
+        verdict = self.verifier.verifies(self.plan, to_sign, signature)
+        if verdict is None or (verdict and not self.always):
+            self.verifier = None
+        return verdict is not False
+
 
 class Operations:
     """The operations that one thread has prepared.
