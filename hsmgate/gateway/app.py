@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
 from hsmgate.config.server import LARGEST_BODY
+from hsmgate.gateway.aiohttp_answers import name_ourselves
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.calls import CALLS, Calls
@@ -56,6 +57,7 @@ def make_app(
 
     loads: what comes of new configs. tls: what it is served with.
     """
+    name_ourselves()
     loads = loads or Loads()
     app = web.Application(client_max_size=LARGEST_BODY)
     app[session.SESSIONS] = Sessions(signer.pools)
@@ -133,9 +135,7 @@ def _noted(app: web.Application, handler: Handler) -> Handler:
             response = _unexpected(request, error)
         finally:
             if response is not None:
-                # Which call it answers, and who answers, without the versions of what is inside.
                 response.headers[HEADER] = call.id
-                response.headers[hdrs.SERVER] = "hsmgate"
             connections.end(response)
             calls.note(request, response, begun)
         return response

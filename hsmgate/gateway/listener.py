@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from hsmgate.config import Config
+from hsmgate.gateway.aiohttp_answers import quote_nothing
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.door import Door
 from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.logs import fields
-from hsmgate.gateway.malformed import quote_nothing
 from hsmgate.gateway.reload import Party
 from hsmgate.gateway.routes.credentials import CALLERS
 from hsmgate.gateway.signing import BatchSigner

@@ -1,8 +1,10 @@
 """X-Request-Id: the caller's own where it is fit for a log, else one of ours, on every answer."""
 
+import asyncio
 import re
 
 import pytest
+from yarl import URL
 
 from tests.gateway_process import Gateway
 
@@ -35,3 +37,24 @@ async def test_what_is_not_fit_is_replaced(gateway: Gateway, sent: str | None) -
 )
 async def test_errors_have_one_too(gateway: Gateway, path: str, status: int) -> None:
     assert await answered(gateway, path, "mine", status) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"NONSENSE", b"400"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x", b"404"),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x", b"404"),
+        (b"POST /crypto/v1/sign HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\nContent-Length: 0", b"417"),
+    ],
+)
+async def test_no_answer_names_the_versions_of_what_is_inside(gateway: Gateway, head: bytes, status: bytes) -> None:
+    url = URL(gateway.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(head + b"\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert answer.split()[1] == status
+    assert b"\r\nServer: hsmgate\r\n" in answer
+    assert b"aiohttp" not in answer
