@@ -8,7 +8,7 @@ longer ones.
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hsmgate.gateway.batch import Run, Work
@@ -23,7 +23,7 @@ MESSAGE_BYTES = 1024 * KIB
 EXPRESS_SECONDS = 0.002
 """A batch that is expected to take no longer goes by express: to it, waiting for longer ones is most of its time."""
 
-ORDINARY_SECONDS = 0.02
+ORDINARY_SECONDS = 0.03
 """A batch that is expected to take longer is long: to it, waiting for others is little."""
 
 
@@ -47,12 +47,12 @@ class Sizes:
 SIZES = {
     Urgency.EXPRESS: Sizes(0.01, 0.005, whole=True),
     Urgency.ORDINARY: Sizes(0.01, 0.005),
-    Urgency.LONG: Sizes(0.03, 0.005, shares=2),
+    Urgency.LONG: Sizes(ORDINARY_SECONDS, 0.005, shares=2),
 }
 """By the urgency of the batches, the most urgent first."""
 
-UNKNOWN_ITEM_SECONDS = 0.01
-"""What an item is taken to cost until its key was seen."""
+UNKNOWN_ITEM_SECONDS = ORDINARY_SECONDS
+"""What an item is taken to cost until its key was seen: as much as a message holds, and one alone is no long batch."""
 
 SHORTEST_ITEM_SECONDS = 1e-6
 
@@ -181,12 +181,11 @@ class WaitingItems:
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""
         runs = [*runs]
-        seconds = sum([len(run.indexes) * self._costs.of(run.work) for run in runs])
-        self.lanes[_urgency(seconds)].add(runs)
+        self._lane(runs).add(runs)
 
     def add_first(self, run: Run) -> None:
         """Let these items wait no longer than they have already."""
-        self.lanes[Urgency.ORDINARY].add_first(run)
+        self._lane((run,)).add_first(run)
 
     def sift(self, keep: Callable[[list[Run]], list[Run]]) -> None:
         """Keep, of each batch, the runs that `keep` gives back."""
@@ -195,12 +194,12 @@ class WaitingItems:
             lane.sift(keep)
         self.suspects.extend(keep([*suspects]))
 
-
-def _urgency(seconds: float) -> Urgency:
-    """How urgent a batch is that is expected to take so long."""
-    if seconds <= EXPRESS_SECONDS:
-        return Urgency.EXPRESS
-    return Urgency.ORDINARY if seconds <= ORDINARY_SECONDS else Urgency.LONG
+    def _lane(self, runs: Sequence[Run]) -> Lane:
+        """Where these items of one batch wait, by how long they are expected to take."""
+        seconds = sum([len(run.indexes) * self._costs.of(run.work) for run in runs])
+        if seconds <= EXPRESS_SECONDS:
+            return self.lanes[Urgency.EXPRESS]
+        return self.lanes[Urgency.ORDINARY if seconds <= ORDINARY_SECONDS else Urgency.LONG]
 
 
 def _that_fit(payloads: list[bytes], count: int, size: int) -> tuple[int, int]:

@@ -136,7 +136,7 @@ class Part(msgspec.Struct, array_like=True):
 
 
 class Urgency(IntEnum):
-    """What goes before what: the shorter the batch, the sooner. LONG is what nothing has to wait for."""
+    """What goes before what, though not for ever: the shorter a batch, the more urgent."""
 
     LONG = 0
     ORDINARY = 1
