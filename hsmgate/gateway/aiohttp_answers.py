@@ -9,13 +9,9 @@ from aiohttp import web, web_response
 _answer = web.RequestHandler.handle_error
 
 
-def name_ourselves() -> None:
-    """Let every answer of the process say who answers, and no more (the Server header; RFC 9110, section 10.2.4)."""
+def tell_less() -> None:
+    """Quote nothing, and name who answers but no versions (Server; RFC 9110, section 10.2.4), in the whole process."""
     web_response.SERVER_SOFTWARE = "hsmgate"  # type: ignore[attr-defined]
-
-
-def quote_nothing() -> None:
-    """Quote nothing of what is no HTTP, in the whole process."""
     web.RequestHandler.handle_error = _answer_without_quotes  # type: ignore[method-assign]
 
 

@@ -10,7 +10,7 @@ from aiohttp import HttpVersion11, web
 
 from hsmgate.config import Config
 from hsmgate.config.server import LARGEST_BODY
-from hsmgate.gateway.aiohttp_answers import name_ourselves
+from hsmgate.gateway.aiohttp_answers import tell_less
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.callers import Callers
 from hsmgate.gateway.calls import CALLS, Calls
@@ -57,7 +57,7 @@ def make_app(
 
     loads: what comes of new configs. tls: what it is served with.
     """
-    name_ourselves()
+    tell_less()
     loads = loads or Loads()
     app = web.Application(client_max_size=LARGEST_BODY)
     app[session.SESSIONS] = Sessions(signer.pools)

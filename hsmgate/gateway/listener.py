@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from hsmgate.config import Config
-from hsmgate.gateway.aiohttp_answers import quote_nothing
 from hsmgate.gateway.app import make_app
 from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.connections import CONNECTIONS
@@ -74,7 +73,6 @@ class Listener:
         counts: what is counted with other workers, who listen on the same sockets.
         """
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
-        quote_nothing()
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - it was just set up
         context = self._tls.context if self._tls is not None else None
