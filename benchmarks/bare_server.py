@@ -2,7 +2,7 @@
 
 python -m benchmarks.bare_server SIZE...      prints its address; POST /SIZE is answered with so many bytes
 
-It shows what the load generator can do, and what HTTP alone costs. Its settings are those of hsmgate.gateway.listener.
+It shows what the load generator can do, and what HTTP alone costs. Its settings are those of hsmgate.gateway.app.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from hsmgate.gateway.listener import KEEPALIVE_SECONDS
+from hsmgate.gateway.app import KEEPALIVE_SECONDS
 
 LARGEST_BODY = 16 * 1024 * 1024
 

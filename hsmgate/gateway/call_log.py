@@ -9,11 +9,10 @@ import os
 import time
 
 import msgspec
-from aiohttp import web
 
 from hsmgate import tracebacks
 from hsmgate.gateway import logs
-from hsmgate.gateway.requests import CALL, address_of
+from hsmgate.gateway.requests import Request, address_of
 
 NAME = "hsmgate.calls"
 
@@ -70,11 +69,11 @@ class CallLog:
         self._second = -1
         self._second_text = ""
 
-    def add(self, request: web.Request, call: tuple[str, str, int], seconds: float, level: int) -> None:
+    def add(self, request: Request, call: tuple[str, str, int], seconds: float, level: int) -> None:
         """Log a call: its method, route and status, and how long it took."""
         if not self._calls:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        known = request[CALL]
+        known = request.call
         app = known.app.id if known.app else None
         peer = address_of(request)
         self._calls.append(_Call(time.time(), call, seconds, level, known.id, peer, known.items, app))

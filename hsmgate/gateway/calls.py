@@ -3,27 +3,17 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
 
 from aiohttp import web
 
 from hsmgate.gateway.batch import GONE
 from hsmgate.gateway.call_log import CallLog, log
+from hsmgate.gateway.requests import Request
 
 NO_ROUTE = "none"
 """The route, and the method, of a call that goes by none of ours: its own words may be anything."""
 
-_QUIET = frozenset({"/metrics", "/livez", "/readyz", "/status.json", "/sys/v1/health"})
-"""Routes that machines call all day: in the log by `log_level = "debug"` only."""
-
-
-class _Route(NamedTuple):
-    """How calls by a route are counted, and the level that they are logged at."""
-
-    method: str
-    path: str
-    level: int
+_NONE = (NO_ROUTE, NO_ROUTE, logging.INFO)
 
 
 class Calls:
@@ -38,20 +28,11 @@ class Calls:
         self.statuses: Counter[int] = Counter()
         self.bugs = 0
         self.log = CallLog()
-        self._routes: dict[web.AbstractRoute, _Route] = {}
-        self._none = _Route(NO_ROUTE, NO_ROUTE, logging.INFO)
 
-    def know(self, routes: Iterable[web.AbstractRoute]) -> None:
-        """Count calls by these routes; all others are one."""
-        for route in routes:
-            if route.resource is not None:
-                path = route.resource.canonical
-                level = logging.DEBUG if path in _QUIET else logging.INFO
-                self._routes[route] = _Route(route.method, path, level)
-
-    def note(self, request: web.Request, response: web.StreamResponse | None, begun: float) -> None:
+    def note(self, request: Request, response: web.StreamResponse | None, begun: float) -> None:
         """A call that came at `begun` (CLOCK_MONOTONIC) is answered; without a response its caller has gone."""
-        method, path, level = self._routes.get(request.match_info.route, self._none)
+        route = request.route
+        method, path, level = (route.method, route.path, route.level) if route is not None else _NONE
         status = GONE if response is None else response.status
         self.counts[method, path, status] += 1
         self.statuses[status] += 1
@@ -62,6 +43,3 @@ class Calls:
         """The counts since the last time."""
         taken, self.counts = self.counts, Counter()
         return taken
-
-
-CALLS = web.AppKey("calls", Calls)

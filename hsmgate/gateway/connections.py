@@ -11,9 +11,6 @@ from hsmgate.gateway.current import Current
 
 WATCH_SECONDS = 1.0
 
-MEMBERS_OF_AN_ITEM, MEMBERS_BESIDES = 32, 10_000
-"""Values in a body's JSON, counted by the commas: what is read of it takes memory by them, not by its bytes."""
-
 
 class Connections:
     """What the gateway's connections are doing.
@@ -30,10 +27,10 @@ class Connections:
         self._answered = asyncio.Event()
         self._ending = False
 
-    def begin(self, request: web.Request) -> None:
-        """A request's head has come."""
+    def begin(self, protocol: web.RequestHandler) -> None:
+        """A request's head has come on that connection."""
         self._active += 1
-        self._spoke.add(request.protocol)
+        self._spoke.add(protocol)
 
     def end(self, response: web.StreamResponse | None) -> None:
         """Its answer is ready, or there is none."""
@@ -99,48 +96,3 @@ class _Seen:
 
     waits_since: float | None
     unread_since: float | None = None
-
-
-CONNECTIONS = web.AppKey("connections", Connections)
-
-
-async def read_body(request: web.Request, items: int = 1) -> bytes:
-    """The body of a request, which may hold so many items.
-
-    Raises HTTPRequestTimeout where it is too long in coming, HTTPRequestEntityTooLarge, or HTTPBadRequest where its
-    Content-Encoding or Transfer-Encoding is not what it says.
-    """
-    server = request.app[CONNECTIONS].current.server
-    limit = server.request_timeout
-    try:
-        if request.content.is_eof():  # it came with the head
-            body = request.content.read_nowait()
-            if len(body) > server.max_body:
-                raise web.HTTPRequestEntityTooLarge(server.max_body)
-        else:
-            async with asyncio.timeout(limit):
-                body = await _read(request, server.max_body)
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text=f"the body did not come within {limit:g} s") from None
-    except web.RequestPayloadError:
-        raise web.HTTPBadRequest(text="the body is not encoded as its headers say") from None
-    most = MEMBERS_OF_AN_ITEM * items + MEMBERS_BESIDES
-    commas = body.count(b",")
-    if commas > most:
-        text = f"the body has {commas} commas, but at most {most} are allowed"
-        raise web.HTTPRequestEntityTooLarge(most, commas, text=text)
-    return body
-
-
-async def _read(request: web.Request, most: int) -> bytes:
-    """A body of at most so many bytes; `request.read` would go by the limit that aiohttp was started with.
-
-    Raises HTTPRequestEntityTooLarge.
-    """
-    request.content.set_read_chunk_size(most)
-    body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > most:
-            raise web.HTTPRequestEntityTooLarge(most)
-    return bytes(body)

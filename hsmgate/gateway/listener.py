@@ -1,6 +1,7 @@
 """The HTTP side of `hsmgate serve`: it listens, and it stops in good order."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -8,14 +9,13 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from hsmgate.config import Config
-from hsmgate.gateway.app import make_app
+from hsmgate.gateway.app import Application
 from hsmgate.gateway.audit.log import AuditLog
-from hsmgate.gateway.connections import CONNECTIONS
 from hsmgate.gateway.door import Door
 from hsmgate.gateway.loads import Loads
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.reload import Party
-from hsmgate.gateway.routes.credentials import CALLERS
+from hsmgate.gateway.services import Services
 from hsmgate.gateway.signing import BatchSigner
 from hsmgate.gateway.tls import Tls
 from hsmgate.gateway.vital import Vital
@@ -23,9 +23,6 @@ from hsmgate.gateway.workers.counts import Counts
 from hsmgate.gateway.workers.door import SharedDoor
 
 log = logging.getLogger(__name__)
-
-KEEPALIVE_SECONDS = 120.0
-"""Clients that do not retry a POST want the server to be the last to hang up."""
 
 LINGER_SECONDS = 2.0
 """For who is still sending when it has its answer, to see it before the connection ends."""
@@ -45,23 +42,18 @@ class Listener:
     ) -> None:
         self._signer = signer
         self._tls = tls
-        self._app = make_app(config, signer, audit, loads, tls)
-        self._connections = self._app[CONNECTIONS]
-        self._runner = web.AppRunner(
-            self._app,
-            access_log=None,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=LAST_SECONDS,
-            lingering_time=LINGER_SECONDS,
-            handler_cancellation=True,  # nobody waits for what a caller asked who has gone
-        )
+        self._services = Services.of(config, signer, audit, loads, tls)
+        self._app = Application(self._services)
+        self._connections = self._services.connections
+        self._server: web.Server | None = None
+        self._running = contextlib.AsyncExitStack()
         self._watches: list[asyncio.Task[None]] = []
         self._door: Door | SharedDoor | None = None
 
     @property
     def parties(self) -> list[Party]:
         """Who takes a new config while serving."""
-        parties = [self._app[CALLERS].party, self._signer.party]
+        parties = [self._services.callers.party, self._signer.party]
         return [*parties, self._tls.party] if self._tls is not None else parties
 
     async def open(
@@ -73,16 +65,16 @@ class Listener:
         counts: what is counted with other workers, who listen on the same sockets.
         """
         logging.getLogger("aiohttp.server").addFilter(_without_traceback)
-        await self._runner.setup()
-        assert self._runner.server is not None  # noqa: S101 - it was just set up
+        await self._running.enter_async_context(self._app.running())
+        server = self._server = self._app.server(LINGER_SECONDS)
         context = self._tls.context if self._tls is not None else None
         if counts is not None:
-            self._door = SharedDoor(self._runner.server, inherited, context, counts)
+            self._door = SharedDoor(server, inherited, context, counts)
         elif inherited:
-            self._door = await Door.inherit(self._runner.server, inherited, context)
+            self._door = await Door.inherit(server, inherited, context)
         else:
-            self._door = await Door.open(self._runner.server, listen, context)
-        watching = self._connections.watch(self._runner.server)
+            self._door = await Door.open(server, listen, context)
+        watching = self._connections.watch(server)
         self._watches.append(vital.start(watching, "looking after connections"))
         if self._tls is not None:
             self._watches.append(vital.start(self._tls.watch(), "looking after the TLS files"))
@@ -94,7 +86,7 @@ class Listener:
         Every connection ends with its next answer, which says so. One that has nothing to answer gets the chance to
         send another request before it is hung up on: a client cannot know that the one it sends then is too late.
         """
-        if self._door is None or self._runner.server is None:
+        if self._door is None or self._server is None:
             return
         calls, drain_seconds = self._connections.active, self._signer.current.server.drain_timeout
         text = "drains: %d calls in hand have %g s; no more are let in"
@@ -103,7 +95,7 @@ class Listener:
         self._connections.end_with_answers()
         idle_seconds = min(IDLE_SECONDS, drain_seconds)
         if not await self._door.emptied(idle_seconds):
-            self._runner.server.pre_shutdown()
+            self._server.pre_shutdown()
             await self._connections.answered(drain_seconds - idle_seconds)
         self._signer.stop()
         await self._connections.answered(LAST_SECONDS)
@@ -120,7 +112,11 @@ class Listener:
         if self._door is not None:
             self._door.close()
             self._door.forget()
-        await self._runner.cleanup()
+        if self._server is not None:
+            await asyncio.sleep(0)  # for what has come to begin
+            self._server.pre_shutdown()
+            await self._server.shutdown(LAST_SECONDS)
+        await self._running.aclose()
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -1,34 +1,56 @@
-"""What is known of a call: its id (the caller's own where it is fit for a log), who calls, how many items."""
+"""A request, and what is known of its call: its id (the caller's own where it is fit for a log), and who calls."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from multidict import istr
 
 from hsmgate.gateway.auth import App
+from hsmgate.gateway.routing import Route
+
+if TYPE_CHECKING:
+    from hsmgate.gateway.services import Services
 
 HEADER = istr("X-Request-Id")
+
+_FIT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 @dataclass(slots=True)
 class Call:
     """A call that is in hand.
 
-    app: who calls, once that is known. items: how many it has, where it has any.
+    app: who calls, once that is known. items: how many it has, where it has any. kid: of the key that it made.
     """
 
     id: str
     app: App | None = None
     items: int | None = None
+    kid: str | None = None
 
 
-CALL = web.RequestKey("call", Call)
-"""Where a request keeps it."""
+class Request(web.BaseRequest):
+    """A request as handlers get it.
 
-_FIT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+    services: what they work with. params: what stands in the path for the parameters of its route.
+    route: None where it goes by none of ours.
+    """
+
+    services: "Services"
+    call: Call
+    route: Route | None = None
+    params: Mapping[str, str] = MappingProxyType({})
+
+    def begin(self) -> Call:
+        """Give its call an id, and a place for what else will be known of it."""
+        sent = self.headers.get(HEADER)
+        call = self.call = Call(sent if sent is not None and _FIT.fullmatch(sent) else next(_ids))
+        return call
 
 
 def _made_up() -> Iterator[str]:
@@ -41,13 +63,6 @@ def _made_up() -> Iterator[str]:
 _ids = _made_up()
 
 
-def note_call(request: web.Request) -> Call:
-    """Give the request its id, and a place for what else will be known of it."""
-    sent = request.headers.get(HEADER)
-    call = request[CALL] = Call(sent if sent is not None and _FIT.fullmatch(sent) else next(_ids))
-    return call
-
-
-def address_of(request: web.Request) -> str:
+def address_of(request: web.BaseRequest) -> str:
     """The other end's IP address, "unix" on a Unix socket; what proxies say of others counts for nothing."""
     return request.remote or "unix"

@@ -40,15 +40,17 @@ async def test_errors_have_one_too(gateway: Gateway, path: str, status: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("head", "status"),
+    ("head", "status", "is_http"),
     [
-        (b"NONSENSE", b"400"),
-        (b"OPTIONS * HTTP/1.1\r\nHost: x", b"404"),
-        (b"CONNECT x:1 HTTP/1.1\r\nHost: x", b"404"),
-        (b"POST /crypto/v1/sign HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\nContent-Length: 0", b"417"),
+        (b"NONSENSE", b"400", False),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x", b"404", True),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x", b"404", True),
+        (b"POST /crypto/v1/sign HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\nContent-Length: 0", b"417", True),
     ],
 )
-async def test_no_answer_names_the_versions_of_what_is_inside(gateway: Gateway, head: bytes, status: bytes) -> None:
+async def test_no_answer_names_the_versions_of_what_is_inside(
+    gateway: Gateway, head: bytes, status: bytes, is_http: bool
+) -> None:
     url = URL(gateway.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(head + b"\r\nConnection: close\r\n\r\n")
@@ -58,3 +60,4 @@ async def test_no_answer_names_the_versions_of_what_is_inside(gateway: Gateway, 
     assert answer.split()[1] == status
     assert b"\r\nServer: hsmgate\r\n" in answer
     assert b"aiohttp" not in answer
+    assert (b"\r\nX-Request-Id: " in answer) is is_http

@@ -44,8 +44,7 @@ FOUND = """\
   to verify, or rather until the signer was killed. Such keys have the bounds of private ones now.
 - A blob that claims a key type without a name, or to expire after the year 9999: a 500 for who asked what it is.
 - A body that is not in the `Content-Encoding` that it says: a 500.
-- An `Expect` header that is not UTF-8: a 500 of aiohttp's own, which wants to quote it. Routes of ours answer 417; for
-  a path that does not exist aiohttp 3.14 still answers 500, and the target looks past that one.
+- An `Expect` header that is not UTF-8: a 500 of aiohttp's own, which wanted to quote it.
 - A token's ECDSA answer of more than 510 bytes: another exception than the documented one.
 - Keys and attribute names repeated in a config's errors with their line breaks and escape sequences, at any length; a
   `slot-id` of thousands of digits.

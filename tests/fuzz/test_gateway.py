@@ -94,5 +94,14 @@ async def test_headers_that_cost_a_500_once(
     gateway: Gateway, headers: str, body: bytes, status: int, text: bytes
 ) -> None:
     # Found by fuzzing, the third in aiohttp.
-    sent = with_length(for_gateway(request("POST", BATCH_PATHS[0].decode(), body, headers), gateway.api_key))
-    assert await call(gateway, sent.replace("\xa8".encode(), b"\xa8")) == [(status, text)]
+    assert await _call_with(gateway, BATCH_PATHS[0].decode(), body, headers) == [(status, text)]
+
+
+async def test_a_path_that_does_not_exist_does_not_whatever_is_expected_of_it(gateway: Gateway) -> None:
+    assert await _call_with(gateway, "/nowhere", b"", "Expect: \xa8") == [(404, b"404: Not Found")]
+
+
+async def _call_with(gateway: Gateway, path: str, body: bytes, headers: str) -> list[tuple[int, bytes]]:
+    """The answers to a POST with these headers, whose bytes are those of Latin-1."""
+    sent = with_length(for_gateway(request("POST", path, body, headers), gateway.api_key))
+    return await call(gateway, sent.replace("\xa8".encode(), b"\xa8"))

@@ -12,22 +12,17 @@ from hsmgate.gateway.audit.log import AuditLog
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import GONE
 from hsmgate.gateway.keyring import is_kid
-from hsmgate.gateway.requests import CALL, address_of
+from hsmgate.gateway.requests import Request, address_of
 from hsmgate.gateway.routes.errors import failed
-
-AUDIT = web.AppKey("audit", AuditLog)
-
-KID = web.RequestKey("kid", str)
-"""Where a handler leaves the kid of a key that it made."""
 
 INTERNAL_ERROR = 500
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[Request], Awaitable[web.Response]]
 
 
-def caller_of(request: web.Request, app: App) -> Caller:
+def caller_of(request: Request, app: App) -> Caller:
     """Who calls, for the record."""
-    return Caller(app, request[CALL].id, address_of(request))
+    return Caller(app, request.call.id, address_of(request))
 
 
 def recorded(action: str) -> Callable[[Handler], Handler]:
@@ -35,8 +30,8 @@ def recorded(action: str) -> Callable[[Handler], Handler]:
 
     def wrap(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        async def call(request: web.Request) -> web.Response:
-            audit = request.app.get(AUDIT)
+        async def call(request: Request) -> web.Response:
+            audit = request.services.audit
             return await (handler(request) if audit is None else _record(request, handler, action, audit))
 
         return call
@@ -44,7 +39,7 @@ def recorded(action: str) -> Callable[[Handler], Handler]:
     return wrap
 
 
-async def _record(request: web.Request, handler: Handler, action: str, audit: AuditLog) -> web.Response:
+async def _record(request: Request, handler: Handler, action: str, audit: AuditLog) -> web.Response:
     refusal = audit.refusal()
     if refusal is not None:
         return failed(refusal.status, str(refusal))
@@ -59,15 +54,15 @@ async def _record(request: web.Request, handler: Handler, action: str, audit: Au
         status = GONE
         raise
     finally:
-        app = request[CALL].app
-        kid = request.get(KID) or _asked(request)
+        app = request.call.app
+        kid = request.call.kid or _asked(request)
         good = app is None or await audit.record(call_record(caller_of(request, app), action, kid, status))
     return (
         response if good else failed(NoSigner.status, "done, but the audit log could not be written; see what is there")
     )
 
 
-def _asked(request: web.Request) -> str | None:
+def _asked(request: Request) -> str | None:
     """The kid in the path, if it is one: no text of a caller's own goes on record."""
-    kid = request.match_info.get("kid")
+    kid = request.params.get("kid")
     return kid.lower() if kid is not None and is_kid(kid) else None

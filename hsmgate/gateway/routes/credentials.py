@@ -3,13 +3,12 @@
 from aiohttp import hdrs, web
 
 from hsmgate.gateway.auth import App, Identity
-from hsmgate.gateway.callers import Callers, Shown
+from hsmgate.gateway.callers import Shown
 from hsmgate.gateway.client_certificates import ClientCertificate
 from hsmgate.gateway.key_sets import KeysNotHad
-from hsmgate.gateway.requests import CALL
+from hsmgate.gateway.requests import Request
 from hsmgate.gateway.routes.errors import RETRY
 
-CALLERS = web.AppKey("callers", Callers)
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="hsmgate", Bearer realm="hsmgate"'}
 """What a 401 must say (RFC 9110, section 11.6.1), with the parameter that RFC 6750 (section 3) wants of Bearer."""
 
@@ -17,17 +16,17 @@ _OWN_SITE = ("same-origin", "none")
 """A page of ours, or the user himself; what is no browser sends none of these words."""
 
 
-async def caller(request: web.Request) -> App:
+async def caller(request: Request) -> App:
     """The app that calls. Raises HTTPUnauthorized, or HTTPServiceUnavailable where its provider's keys are missing."""
     return (await identify(request, by_session=True)).app
 
 
-async def identify(request: web.Request, *, by_session: bool) -> Identity:
+async def identify(request: Request, *, by_session: bool) -> Identity:
     """The app that calls, and by what it is known; likewise. by_session: whether a session token will do."""
     values = request.headers.getall(hdrs.AUTHORIZATION, ())
     # Two of them are as good as a wrong one.
     authorization = "" if len(values) > 1 else values[0] if values else None
-    callers = request.app[CALLERS]
+    callers = request.services.callers
     identity = callers.recognise(authorization) if authorization else None
     if identity is None:
         try:
@@ -42,11 +41,11 @@ async def identify(request: web.Request, *, by_session: bool) -> Identity:
         if _certificate(request) is not None:
             error.force_close()  # client_ca may have changed, and a new connection is verified against what it is now
         raise error
-    request[CALL].app = identity.app
+    request.call.app = identity.app
     return identity
 
 
-def _certificate(request: web.Request) -> ClientCertificate | None:
+def _certificate(request: Request) -> ClientCertificate | None:
     """The client's certificate. TLS has verified it, or there would be no connection.
 
     A browser shows it for the pages of every site, so what another site's page sends (Sec-Fetch-Site, W3C Fetch

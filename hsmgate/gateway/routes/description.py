@@ -5,13 +5,15 @@ import json
 from aiohttp import web
 
 from hsmgate.gateway.openapi import openapi
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routing import get
 
 _DOCUMENT = json.dumps(openapi()).encode()
 
 
-async def describe(request: web.Request) -> web.Response:
+async def describe(request: Request) -> web.Response:
     """The OpenAPI document."""
     return web.Response(body=_DOCUMENT, content_type="application/json")
 
 
-ROUTES = (web.get("/openapi.json", describe),)
+ROUTES = (get("/openapi.json", describe),)

@@ -8,9 +8,11 @@ from aiohttp import web
 
 from hsmgate.domain.digests import Compute, find_digest
 from hsmgate.errors import BadItem, ItemError
-from hsmgate.gateway.connections import read_body
+from hsmgate.gateway.bodies import read_body
+from hsmgate.gateway.requests import Request
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import failed
+from hsmgate.gateway.routing import post
 from hsmgate.gateway.wire import Sent, explain
 
 ON_THE_LOOP_AT_MOST = 64 * 1024
@@ -29,7 +31,7 @@ class _Answer(msgspec.Struct):
     digest: bytes
 
 
-async def digest(request: web.Request) -> web.Response:
+async def digest(request: Request) -> web.Response:
     """The digest of `data` by `alg`."""
     await caller(request)
     body = await read_body(request)
@@ -55,4 +57,4 @@ async def _in_the_thread(compute: Compute, data: bytes) -> bytes:
     return await asyncio.get_running_loop().run_in_executor(_hashing, compute, data)
 
 
-ROUTES = (web.post("/crypto/v1/digest", digest),)
+ROUTES = (post("/crypto/v1/digest", digest),)

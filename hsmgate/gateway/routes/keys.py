@@ -6,14 +6,13 @@ from aiohttp import web
 from hsmgate.domain.model import KeyInfo
 from hsmgate.errors import BadItem, ItemError, NoSuchKey, NotPermitted
 from hsmgate.gateway.auth import App
-from hsmgate.gateway.connections import read_body
-from hsmgate.gateway.keyring import Keyring
+from hsmgate.gateway.bodies import read_body
 from hsmgate.gateway.listing import Query, is_old, select
-from hsmgate.gateway.management import KeyManager
-from hsmgate.gateway.routes.auditing import KID, recorded
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routes.auditing import recorded
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import failed
-from hsmgate.gateway.routes.sign import CURRENT, SIGNER
+from hsmgate.gateway.routing import Route, get, post
 from hsmgate.gateway.sobjects import (
     Sobject,
     SobjectRequest,
@@ -25,19 +24,16 @@ from hsmgate.gateway.sobjects import (
 )
 from hsmgate.gateway.wire import BadBody, Descriptor, read_descriptor
 
-MANAGER = web.AppKey("manager", KeyManager)
-KEYRING = web.AppKey("keyring", Keyring)
 
-
-async def list_keys(request: web.Request) -> web.Response:
+async def list_keys(request: Request) -> web.Response:
     """The keys that the app may use: a bare array, or with `with_metadata` an object with counts."""
     app = await caller(request)
     try:
         query = Query.read(request.query)
     except BadItem as error:
         raise web.HTTPBadRequest(text=str(error)) from None
-    shown = is_old if request.app[CURRENT].server.strict_listing else type_of
-    mine = [found.info for found in request.app[KEYRING].all_of(app) if shown(found.info)]
+    shown = is_old if request.services.current.server.strict_listing else type_of
+    mine = [found.info for found in request.services.keyring.all_of(app) if shown(found.info)]
     chosen, matching = select(mine, query)
     items = [describe(key) for key in chosen]
     if query.with_metadata:
@@ -45,13 +41,13 @@ async def list_keys(request: web.Request) -> web.Response:
     return _json(items)
 
 
-async def show(request: web.Request) -> web.Response:
+async def show(request: Request) -> web.Response:
     """One key, by the kid in the path."""
     app = await caller(request)
-    return _found(request, Descriptor(kid=request.match_info["kid"]), app)
+    return _found(request, Descriptor(kid=request.params["kid"]), app)
 
 
-async def info(request: web.Request) -> web.Response:
+async def info(request: Request) -> web.Response:
     """One key, by the descriptor in the body."""
     app = await caller(request)
     try:
@@ -61,76 +57,76 @@ async def info(request: web.Request) -> web.Response:
 
 
 @recorded("generate")
-async def generate(request: web.Request) -> web.Response:
+async def generate(request: Request) -> web.Response:
     """Make a key: on the token, or a transient one, whose sobject has `transient_key`. 201 with the sobject."""
     app = await caller(request)
     wanted = await _wanted(request)
     try:
         if wanted.transient:
-            blob = await request.app[SIGNER].generate(order(wanted, app.id), app)
+            blob = await request.services.signer.generate(order(wanted, app.id), app)
             return _json(describe_transient(blob, name=wanted.name, description=wanted.description), status=201)
-        return _made(request, await request.app[MANAGER].generate(wanted, app))
+        return _made(request, await request.services.manager.generate(wanted, app))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
 @recorded("import")
-async def import_(request: web.Request) -> web.Response:
+async def import_(request: Request) -> web.Response:
     """Put a key that was made elsewhere on the token. 201 with its sobject."""
     app = await caller(request)
     wanted = await _wanted(request)
     if wanted.transient:
         raise web.HTTPNotImplemented(text="transient: transient keys are generated, not imported; send it inline")
     try:
-        return _made(request, await request.app[MANAGER].import_(wanted, app))
+        return _made(request, await request.services.manager.import_(wanted, app))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
 @recorded("change")
-async def change(request: web.Request) -> web.Response:
+async def change(request: Request) -> web.Response:
     """Change a key's name, description, metadata, operations, or whether it is enabled."""
     app = await caller(request)
     wanted = await _wanted(request)
     try:
-        return _json(describe(await request.app[MANAGER].update(request.match_info["kid"], wanted, app)))
+        return _json(describe(await request.services.manager.update(request.params["kid"], wanted, app)))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
 @recorded("delete")
-async def delete(request: web.Request) -> web.Response:
+async def delete(request: Request) -> web.Response:
     """Destroy a key. 204."""
     app = await caller(request)
     try:
-        await request.app[MANAGER].destroy(request.match_info["kid"], app)
+        await request.services.manager.destroy(request.params["kid"], app)
     except ItemError as error:
         return failed(error.status, str(error))
     return web.Response(status=204)
 
 
-def _made(request: web.Request, key: KeyInfo) -> web.Response:
-    request[KID] = key.kid
+def _made(request: Request, key: KeyInfo) -> web.Response:
+    request.call.kid = key.kid
     return _json(describe(key), status=201)
 
 
-async def _wanted(request: web.Request) -> SobjectRequest:
+async def _wanted(request: Request) -> SobjectRequest:
     try:
         return read_request(await read_body(request))
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
 
 
-def _found(request: web.Request, descriptor: Descriptor, app: App) -> web.Response:
+def _found(request: Request, descriptor: Descriptor, app: App) -> web.Response:
     try:
         return _json(_find(request, descriptor, app))
     except ItemError as error:
         return failed(error.status, str(error))
 
 
-def _find(request: web.Request, descriptor: Descriptor, app: App) -> Sobject:
+def _find(request: Request, descriptor: Descriptor, app: App) -> Sobject:
     descriptor.check()
-    keyring = request.app[KEYRING]
+    keyring = request.services.keyring
     if descriptor.transient_key is not None:
         shown = describe_transient(descriptor.transient_key)
         if shown.creator != {"app": app.id}:
@@ -157,11 +153,11 @@ _ONE = "/crypto/v1/keys/{kid:(?!info$)[^{}/]+}"
 """The path of one key. `info` is a place of its own, for other methods than its own too."""
 
 ROUTES = (
-    web.get("/crypto/v1/keys", list_keys),
-    web.post("/crypto/v1/keys", generate),
-    web.put("/crypto/v1/keys", import_),
-    web.post("/crypto/v1/keys/info", info),
-    web.get(_ONE, show),
-    web.patch(_ONE, change),
-    web.delete(_ONE, delete),
+    get("/crypto/v1/keys", list_keys),
+    post("/crypto/v1/keys", generate),
+    Route("PUT", "/crypto/v1/keys", import_),
+    post("/crypto/v1/keys/info", info),
+    get(_ONE, show),
+    Route("PATCH", _ONE, change),
+    Route("DELETE", _ONE, delete),
 )

@@ -3,27 +3,29 @@
 from aiohttp import ETag, hdrs, web
 
 from hsmgate.gateway.pages import FILES, HEADERS, PARTS, WebFile
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routing import get
 
 
-async def docs(request: web.Request) -> web.Response:
+async def docs(request: Request) -> web.Response:
     """The API for people: /openapi.json drawn, with a form for each call."""
     return _answer(request, FILES["docs.html"])
 
 
-async def status(request: web.Request) -> web.Response:
+async def status(request: Request) -> web.Response:
     """How the gateway is, for people: /status.json drawn, again and again."""
     return _answer(request, FILES["status.html"])
 
 
-async def part(request: web.Request) -> web.Response:
+async def part(request: Request) -> web.Response:
     """A script or a style sheet of the pages, or 404."""
-    name = request.match_info["file"]
+    name = request.params["file"]
     if name not in PARTS:
         raise web.HTTPNotFound(text="no such file")
     return _answer(request, FILES[name])
 
 
-def _answer(request: web.Request, file: WebFile) -> web.Response:
+def _answer(request: Request, file: WebFile) -> web.Response:
     """The file, or 304 where the browser has it. It asks each time, so that a new release is seen at once."""
     tag = ETag(file.tag)
     if any(known.value in (file.tag, "*") for known in request.if_none_match or ()):
@@ -36,4 +38,4 @@ def _answer(request: web.Request, file: WebFile) -> web.Response:
     return response
 
 
-ROUTES = (web.get("/docs", docs), web.get("/status", status), web.get("/web/{file}", part))
+ROUTES = (get("/docs", docs), get("/status", status), get("/web/{file}", part))

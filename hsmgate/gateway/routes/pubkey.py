@@ -7,7 +7,8 @@ from hsmgate.domain.policy import Grant
 from hsmgate.errors import ItemError
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.current import Current
-from hsmgate.gateway.routes.keys import KEYRING
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routing import get
 from hsmgate.gateway.sobjects import ACCOUNT_ID
 
 
@@ -27,17 +28,14 @@ class Published:
         return self._everyone
 
 
-PUBLISHED = web.AppKey("published", Published)
-
-
-async def pubkey(request: web.Request) -> web.Response:
+async def pubkey(request: Request) -> web.Response:
     """The key's DER SubjectPublicKeyInfo by its kid. 404 for whatever is not published, there or not."""
     try:
-        sobject = request.app[KEYRING].by_name(request.match_info["name"], request.app[PUBLISHED].everyone())
+        sobject = request.services.keyring.by_name(request.params["name"], request.services.published.everyone())
     except ItemError:
         raise _no_such_key() from None
     info = sobject.info
-    if request.match_info["acct_id"].lower() != ACCOUNT_ID or info.public_key is None:
+    if request.params["acct_id"].lower() != ACCOUNT_ID or info.public_key is None:
         raise _no_such_key()
     return web.Response(body=msgspec.json.encode({info.kid: info.public_key}), content_type="application/json")
 
@@ -46,4 +44,4 @@ def _no_such_key() -> web.HTTPNotFound:
     return web.HTTPNotFound(text="no such key")
 
 
-ROUTES = (web.get("/crypto/v1/pubkey/{acct_id}/{name}", pubkey),)
+ROUTES = (get("/crypto/v1/pubkey/{acct_id}/{name}", pubkey),)

@@ -3,19 +3,18 @@
 from aiohttp import web
 
 from hsmgate.gateway.callers import bearer_token
+from hsmgate.gateway.requests import Request
 from hsmgate.gateway.routes.auditing import recorded
 from hsmgate.gateway.routes.credentials import caller, identify
-from hsmgate.gateway.sessions import Sessions
-
-SESSIONS = web.AppKey("sessions", Sessions)
+from hsmgate.gateway.routing import post
 
 
 @recorded("session")
-async def auth(request: web.Request) -> web.Response:
+async def auth(request: Request) -> web.Response:
     """A session token for any credential but a session token."""
     identity = await identify(request, by_session=False)
     app_id = identity.app.id
-    token, idle_seconds = await request.app[SESSIONS].issue(app_id, identity.credential, identity.until)
+    token, idle_seconds = await request.services.sessions.issue(app_id, identity.credential, identity.until)
     answer = {
         "token_type": "Bearer",
         "expires_in": idle_seconds,
@@ -26,24 +25,24 @@ async def auth(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
-async def refresh(request: web.Request) -> web.Response:
+async def refresh(request: Request) -> web.Response:
     """Count as use, which any call does."""
     await caller(request)
     return web.Response(status=204)
 
 
 @recorded("terminate")
-async def terminate(request: web.Request) -> web.Response:
+async def terminate(request: Request) -> web.Response:
     """End the session whose token this is; another credential has none to end."""
     await caller(request)
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is not None:
-        request.app[SESSIONS].terminate(token)
+        request.services.sessions.terminate(token)
     return web.Response(status=204)
 
 
 ROUTES = (
-    web.post("/sys/v1/session/auth", auth),
-    web.post("/sys/v1/session/refresh", refresh),
-    web.post("/sys/v1/session/terminate", terminate),
+    post("/sys/v1/session/auth", auth),
+    post("/sys/v1/session/refresh", refresh),
+    post("/sys/v1/session/terminate", terminate),
 )

@@ -10,13 +10,12 @@ from hsmgate.gateway.answers import write_answer, write_body
 from hsmgate.gateway.audit.batches import run_recorded
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Result
-from hsmgate.gateway.connections import read_body
-from hsmgate.gateway.current import Current
-from hsmgate.gateway.requests import CALL
-from hsmgate.gateway.routes.auditing import AUDIT, caller_of
+from hsmgate.gateway.bodies import read_body
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routes.auditing import caller_of
 from hsmgate.gateway.routes.credentials import caller
 from hsmgate.gateway.routes.errors import RETRIED, RETRY, failed
-from hsmgate.gateway.signing import BatchSigner
+from hsmgate.gateway.routing import post
 from hsmgate.gateway.wire import (
     BadBody,
     Descriptor,
@@ -28,33 +27,30 @@ from hsmgate.gateway.wire import (
 )
 from hsmgate.ipc.messages import Action, Failure
 
-SIGNER = web.AppKey("signer", BatchSigner)
-CURRENT = web.AppKey("current", Current)
 
-
-async def batch_sign(request: web.Request) -> web.Response:
+async def batch_sign(request: Request) -> web.Response:
     """Sign the items of a batch. 200 with an answer for each, in order, whatever became of them."""
     return await _batch(request, read_items)
 
 
-async def batch_verify(request: web.Request) -> web.Response:
+async def batch_verify(request: Request) -> web.Response:
     """Verify the items of a batch, likewise. A wrong signature is a result, not an error."""
     return await _batch(request, read_verify_items)
 
 
-async def sign(request: web.Request) -> web.Response:
+async def sign(request: Request) -> web.Response:
     """Sign one item, its key in the item or in the path. The item's status is the call's."""
     return await _single(request, SignItem)
 
 
-async def verify(request: web.Request) -> web.Response:
+async def verify(request: Request) -> web.Response:
     """Verify one item, likewise."""
     return await _single(request, VerifyItem)
 
 
-async def _batch(request: web.Request, read: Callable[[bytes], Sequence[SignItem | BadItem]]) -> web.Response:
+async def _batch(request: Request, read: Callable[[bytes], Sequence[SignItem | BadItem]]) -> web.Response:
     app = await caller(request)
-    most = request.app[CURRENT].server.max_items
+    most = request.services.current.server.max_items
     try:
         items = read(await read_body(request, most))
     except BadBody as error:
@@ -72,13 +68,13 @@ def _is_to_retry(result: Result) -> bool:
     return isinstance(result, Failure) and result.status in RETRIED
 
 
-async def _single(request: web.Request, item_type: type[SignItem]) -> web.Response:
+async def _single(request: Request, item_type: type[SignItem]) -> web.Response:
     app = await caller(request)
     try:
         item = read_item(await read_body(request), item_type)
     except BadBody as error:
         raise web.HTTPBadRequest(text=str(error)) from None
-    kid = request.match_info.get("kid")
+    kid = request.params.get("kid")
     if kid is not None and not isinstance(item, BadItem):
         if item.key is not None:
             raise web.HTTPBadRequest(text="key: it is in the path already")
@@ -91,11 +87,11 @@ async def _single(request: web.Request, item_type: type[SignItem]) -> web.Respon
 
 
 async def _run(
-    request: web.Request, items: Sequence[SignItem | BadItem], app: App, *, verify: bool
+    request: Request, items: Sequence[SignItem | BadItem], app: App, *, verify: bool
 ) -> tuple[Sequence[str | None], Sequence[Result]]:
     """The kid and the result of every item, in order, on record if there is a log."""
-    count = request[CALL].items = len(items)
-    signer, audit = request.app[SIGNER], request.app.get(AUDIT)
+    count = request.call.items = len(items)
+    signer, audit = request.services.signer, request.services.audit
     batch = signer.batch(count, Action.VERIFY if verify else Action.SIGN)
     if audit is None:
         return batch.kids, await signer.run(batch, items, app)
@@ -103,10 +99,10 @@ async def _run(
 
 
 ROUTES = (
-    web.post("/crypto/v1/keys/batch/sign", batch_sign),
-    web.post("/crypto/v1/keys/batch/verify", batch_verify),
-    web.post("/crypto/v1/sign", sign),
-    web.post("/crypto/v1/verify", verify),
-    web.post("/crypto/v1/keys/{kid}/sign", sign),
-    web.post("/crypto/v1/keys/{kid}/verify", verify),
+    post("/crypto/v1/keys/batch/sign", batch_sign),
+    post("/crypto/v1/keys/batch/verify", batch_verify),
+    post("/crypto/v1/sign", sign),
+    post("/crypto/v1/verify", verify),
+    post("/crypto/v1/keys/{kid}/sign", sign),
+    post("/crypto/v1/keys/{kid}/verify", verify),
 )

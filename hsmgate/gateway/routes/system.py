@@ -3,13 +3,14 @@
 from aiohttp import web
 
 import hsmgate
-from hsmgate.gateway.routes.sign import SIGNER
+from hsmgate.gateway.requests import Request
+from hsmgate.gateway.routing import QUIET, get
 
 SPOKEN_DSM_VERSION = "4.2.0"
 """The release of DSM whose API this is. It cannot be our own: clients compare it (sq-dsm wants 4.2.0 or newer)."""
 
 
-async def version(request: web.Request) -> web.Response:
+async def version(request: Request) -> web.Response:
     """What we are, in the members that clients insist on."""
     answer = {
         "version": SPOKEN_DSM_VERSION,
@@ -21,11 +22,11 @@ async def version(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
-async def health(request: web.Request) -> web.Response:
+async def health(request: Request) -> web.Response:
     """204 while a signer is ready, else 503."""
-    if request.app[SIGNER].ready():
+    if request.services.signer.ready():
         return web.Response(status=204)
     return web.Response(status=503, text="no signer is ready")
 
 
-ROUTES = (web.get("/sys/v1/version", version), web.get("/sys/v1/health", health))
+ROUTES = (get("/sys/v1/version", version), get("/sys/v1/health", health, QUIET))
