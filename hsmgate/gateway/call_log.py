@@ -22,9 +22,6 @@ log = logging.getLogger(NAME)
 FLUSH_SECONDS = 0.05
 """Lines are written together: a system call for each would cost more than the line."""
 
-WRITE_BYTES = 4096
-"""At most so many at once, or lines of other processes could come into the middle of ours (PIPE_BUF)."""
-
 
 class _Line(msgspec.Struct, omit_defaults=True):
     """A call in JSON. Nothing in it is a word of the caller's own but the request's id, where that is fit."""
@@ -81,14 +78,7 @@ class CallLog:
     def flush(self) -> None:
         """Write the lines that wait."""
         calls, self._calls = self._calls, []
-        make = self._json if logs.log_format() == tracebacks.JSON else self._human
-        block = ""
-        for line in map(make, calls):
-            if len(block) + len(line) > WRITE_BYTES:
-                logs.write(block)
-                block = ""
-            block += line
-        logs.write(block)
+        logs.write([*map(self._json if logs.log_format() == tracebacks.JSON else self._human, calls)])
 
     def _json(self, call: _Call) -> str:
         method, route, status = call.route

@@ -3,11 +3,20 @@
 import logging
 import os
 import queue
+import select
+import stat
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 
 WAITING_AT_MOST = 4 * 1024 * 1024
 """Characters that wait to be written; what comes beyond that is lost, and how much that was is logged."""
+
+PIPE_CHARACTERS = select.PIPE_BUF
+"""Of lines written at once, ASCII where they are many: into more, lines of other processes could come (PIPE_BUF)."""
+
+FILE_CHARACTERS = 256 * 1024
+"""The same for a file, where any write is one. After each the thread waits for the interpreter, and others for it."""
 
 CLOSE_SECONDS = 1.0
 """For what still waits when the process ends."""
@@ -23,7 +32,8 @@ class LogWriter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._texts: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._at_once = FILE_CHARACTERS if stat.S_ISREG(os.fstat(fd).st_mode) else PIPE_CHARACTERS
+        self._texts: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._waiting = 0
         self._lost = 0
@@ -31,12 +41,16 @@ class LogWriter:
 
     def write(self, text: str) -> None:
         """Let it be written, soon and in its turn."""
+        self.write_lines((text,))
+
+    def write_lines(self, lines: Sequence[str]) -> None:
+        """Let these be written, likewise, as many at once as may be."""
         with self._counting:
             if self._waiting > WAITING_AT_MOST:
-                self._lost += text.count("\n")
+                self._lost += sum(line.count("\n") for line in lines)
                 return
-            self._waiting += len(text)
-        self._texts.put(text)
+            self._waiting += sum(map(len, lines))
+        self._texts.put(lines)
 
     def flush(self) -> None:
         """Nothing to do: it is written soon in any case."""
@@ -49,13 +63,27 @@ class LogWriter:
 
     def _run(self) -> None:
         while True:
-            text = self._texts.get()
-            _write(self._fd, text)
+            lines = self._texts.get()
+            for block in blocks(lines, self._at_once):
+                _write(self._fd, block)
             with self._counting:
-                self._waiting -= len(text)
+                self._waiting -= sum(map(len, lines))
                 lost, self._lost = (self._lost, 0) if not self._waiting else (0, self._lost)
             if lost:
                 log.warning("%d lines of the log are lost: they were not taken in time", lost)
+
+
+def blocks(lines: Iterable[str], at_once: int) -> Iterator[str]:
+    """The lines in blocks of at most so many characters; a longer line is one by itself."""
+    block: list[str] = []
+    size = 0
+    for line in lines:
+        if block and size + len(line) > at_once:
+            yield "".join(block)
+            block, size = [], 0
+        block.append(line)
+        size += len(line)
+    yield "".join(block)
 
 
 def _write(fd: int, text: str) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from hsmgate import tracebacks
@@ -41,10 +41,10 @@ async def written_in_a_thread() -> AsyncIterator[None]:
         _writer = None
 
 
-def write(lines: str) -> None:
+def write(lines: Sequence[str]) -> None:
     """Write lines that are in the log's format already."""
     if _writer is not None:
-        _writer.write(lines)
+        _writer.write_lines(lines)
 
 
 def set_level(level: LogLevel) -> None:

@@ -1,17 +1,19 @@
 """The log: its formats, its levels, and lines of calls."""
 
+import itertools
 import json
 import logging
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from hsmgate.gateway import log_writer, logs
-from hsmgate.gateway.call_log import WRITE_BYTES, CallLog, _Call
-from hsmgate.gateway.log_writer import LogWriter
+from hsmgate.gateway.call_log import CallLog, _Call
+from hsmgate.gateway.log_writer import LogWriter, blocks
 
 SAY = """
 import asyncio, logging
@@ -68,16 +70,34 @@ def test_lines_for_people_name_their_process() -> None:
     assert " INFO hsmgate.x[" in first
 
 
-def test_lines_of_calls_are_written_whole_and_not_too_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_calls_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(logs, "write", written.append)
-    requests = [f"{number}-{'x' * (number % 300)}" for number in range(200)]
+    monkeypatch.setattr(logs, "write", written.extend)
+    requests = [str(number) for number in range(200)]
     log = CallLog()
     log._calls = [_Call(0.0, ("GET", "/x", 200), 0.001, logging.INFO, name, "::1", None, None) for name in requests]
     log.flush()
     log.flush()
-    assert [line.rpartition(" ")[2] for line in "".join(written).splitlines()] == requests
-    assert all(len(block) <= WRITE_BYTES and block.endswith("\n") for block in written if block)
+    assert [line.rpartition(" ")[2] for line in written] == [f"{request}\n" for request in requests]
+
+
+def test_lines_are_written_whole_and_not_too_many_at_once() -> None:
+    lines = [f"{number} {'x' * (number % 300)}\n" for number in range(200)]
+    written = [*blocks(["y" * 5000, *lines], 4096)]
+    assert "".join(written[1:]) == "".join(lines)
+    assert written[0] == "y" * 5000
+    assert all(len(block) <= 4096 and block.endswith("\n") for block in written[1:])
+    assert all(len(one) + len(next_) > 4096 for one, next_ in itertools.pairwise(written))
+
+
+def test_a_file_gets_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(log_writer, "_write", lambda _, text: written.append(text))
+    with (tmp_path / "log").open("w") as file:
+        writer = LogWriter(file.fileno())
+        writer.write_lines(["x" * 3000 + "\n"] * 20)
+        writer.close()
+    assert written == [("x" * 3000 + "\n") * 20]
 
 
 def test_who_does_not_take_the_log_keeps_nobody_waiting(
