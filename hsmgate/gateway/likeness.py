@@ -44,8 +44,14 @@ def likeness(item: SignItem) -> Hashable:
 def groups(items: Sequence[SignItem], indexes: list[int]) -> Iterable[Group]:
     """The items in groups; indexes: their places in the batch."""
     if len(items) == 1:
-        return (_group(items[0], indexes, _columns(items)),)
+        return (_alone(items[0], indexes),)
     return _groups(items, indexes)
+
+
+def _alone(item: SignItem, indexes: list[int]) -> Group:
+    payload = item.data if item.hash is None else item.hash
+    signatures = [item.signature] if isinstance(item, VerifyItem) else []
+    return Group(item, indexes, cast("list[bytes]", [payload]), cast("list[bytes]", signatures))
 
 
 def _groups(items: Sequence[SignItem], indexes: Sequence[int]) -> Iterator[Group]:

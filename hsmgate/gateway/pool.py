@@ -102,12 +102,12 @@ class TokenPool:
             return NoSigner(f"token {self.name} cannot be had at present; try again")
         return None
 
-    def submit(self, runs: Iterable[Run]) -> None:
+    def submit(self, runs: list[Run]) -> None:
         """Sign these items of one batch. Each is answered, unless its batch is over before."""
         if self._distrusted:
-            runs = self._without_distrusted([*runs])
+            runs = self._without_distrusted(runs)
         if not self.signers:
-            runs = self._that_stay([*runs])
+            runs = self._that_stay(runs)
         self._waiting.add(runs)
         self._dispatch_soon()
 

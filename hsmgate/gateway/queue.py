@@ -107,7 +107,8 @@ class Lane:
         turn = deque(runs)
         if turn:
             self._turns.append(turn)
-            self.count += sum([len(run.indexes) for run in turn])
+            for run in turn:
+                self.count += len(run.indexes)
 
     def add_first(self, run: Run) -> None:
         """Let these items wait no longer than they have already."""
@@ -173,14 +174,15 @@ class WaitingItems:
     def __init__(self, costs: Costs) -> None:
         self.suspects: deque[Run] = deque()
         self.lanes = {urgency: Lane(costs, sizes) for urgency, sizes in SIZES.items()}
+        self._lanes = tuple(self.lanes.values())
         self._costs = costs
 
     def __len__(self) -> int:
-        return sum([lane.count for lane in self.lanes.values()]) + len(self.suspects)
+        express, ordinary, long = self._lanes
+        return express.count + ordinary.count + long.count + len(self.suspects)
 
-    def add(self, runs: Iterable[Run]) -> None:
+    def add(self, runs: Sequence[Run]) -> None:
         """Let these items of one batch wait."""
-        runs = [*runs]
         self._lane(runs).add(runs)
 
     def add_first(self, run: Run) -> None:
@@ -196,7 +198,9 @@ class WaitingItems:
 
     def _lane(self, runs: Sequence[Run]) -> Lane:
         """Where these items of one batch wait, by how long they are expected to take."""
-        seconds = sum([len(run.indexes) * self._costs.of(run.work) for run in runs])
+        seconds = 0.0
+        for run in runs:
+            seconds += len(run.indexes) * self._costs.of(run.work)
         if seconds <= EXPRESS_SECONDS:
             return self.lanes[Urgency.EXPRESS]
         return self.lanes[Urgency.ORDINARY if seconds <= ORDINARY_SECONDS else Urgency.LONG]

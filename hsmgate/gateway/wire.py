@@ -6,6 +6,7 @@ unknown members are passed over.
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -170,7 +171,7 @@ _sign_items = msgspec.json.Decoder(list[SignItem])
 _verify_items = msgspec.json.Decoder(list[VerifyItem])
 
 
-def read_items(body: bytes) -> list[SignItem | BadItem]:
+def read_items(body: bytes) -> Sequence[SignItem | BadItem]:
     """The items of a batch to sign, in order; those that are not of the right types as the error that says so.
 
     Raises BadBody for what is no JSON array.
@@ -178,7 +179,7 @@ def read_items(body: bytes) -> list[SignItem | BadItem]:
     return _read_items(body, _sign_items, SignItem)
 
 
-def read_verify_items(body: bytes) -> list[VerifyItem | BadItem]:
+def read_verify_items(body: bytes) -> Sequence[VerifyItem | BadItem]:
     """The items of a batch to verify, likewise. Raises BadBody."""
     return _read_items(body, _verify_items, VerifyItem)
 
@@ -198,10 +199,9 @@ def read_descriptor(body: bytes) -> Descriptor:
 
 def _read_items(
     body: bytes, decoder: msgspec.json.Decoder[list[_AnyItem]], item_type: type[_AnyItem]
-) -> list[_AnyItem | BadItem]:
+) -> Sequence[_AnyItem | BadItem]:
     try:
-        items: list[_AnyItem | BadItem] = list(decoder.decode(body))
-        return items
+        return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Somewhere in there is something wrong: find out where, so that only that item pays.
         return [_read_item(value, item_type) for value in _read_array(body)]

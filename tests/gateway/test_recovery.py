@@ -206,7 +206,7 @@ async def test_only_keys_that_callers_bring_wear_a_signer() -> None:
     assert signer._brought == 0
     batch = Batch(10, 60.0)
     pool.submit(
-        Run(batch, Work(Operation(b"key %d" % n, PARAMS, Source.INLINE, "EC")), [n], [b"x"], []) for n in range(10)
+        [Run(batch, Work(Operation(b"key %d" % n, PARAMS, Source.INLINE, "EC")), [n], [b"x"], []) for n in range(10)]
     )
     process.answer_all()
     assert signer._brought == 10
