@@ -44,11 +44,12 @@ async def with_a_variable(own_demo: Demo, tmp_path: Path, monkeypatch: pytest.Mo
         yield running
 
 
-def ready(gateway: Gateway) -> list[int]:
+async def ready(gateway: Gateway) -> list[int]:
     """Signers that have opened the token; others may not have come to confine themselves."""
-    pids = [*map(int, re.findall(r"signer (\d+) is ready", gateway.log.read_text()))]
-    assert pids
-    return pids
+    async with asyncio.timeout(10):  # the log is written a little later than what it tells happens
+        while not (pids := re.findall(r"signer (\d+) is ready", gateway.log.read_text())):
+            await asyncio.sleep(0.01)
+    return [*map(int, pids)]
 
 
 def test_what_is_given_up_is_gone() -> None:
@@ -71,7 +72,7 @@ async def test_a_signer_has_no_more_than_it_needs(with_a_variable: Gateway, own_
     for pid in (with_a_variable.process.pid, *with_a_variable.signers()):
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core")] == [["0", "0"]]
-    for pid in ready(with_a_variable):
+    for pid in await ready(with_a_variable):
         assert "NoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text()
         with contextlib.suppress(PermissionError):  # only root may look
             variables = dict(
@@ -90,7 +91,7 @@ async def test_a_signer_has_no_more_than_it_needs(with_a_variable: Gateway, own_
 
 async def test_a_signer_does_not_interrupt_the_gateway(demo: Demo, tmp_path: Path) -> None:
     async with serving(demo.config, demo.api_key, tmp_path / "log") as gateway:
-        threads = [int(path.name) for pid in ready(gateway) for path in Path(f"/proc/{pid}/task").iterdir()]
+        threads = [int(path.name) for pid in await ready(gateway) for path in Path(f"/proc/{pid}/task").iterdir()]
         assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
         assert os.sched_getscheduler(gateway.process.pid) == os.SCHED_OTHER
 
@@ -107,7 +108,7 @@ def test_where_giving_way_is_not_allowed_all_is_as_before(monkeypatch: pytest.Mo
 async def test_a_signer_ends_with_its_gateway_while_its_module_hangs(demo: Demo, tmp_path: Path) -> None:
     """It cannot see that its socket has closed: it is stopped, as if inside a call."""
     async with serving(demo.config, demo.api_key, tmp_path / "log") as gateway:
-        signers = ready(gateway)
+        signers = await ready(gateway)
         for pid in signers:
             os.kill(pid, signal.SIGSTOP)
         gateway.process.kill()
