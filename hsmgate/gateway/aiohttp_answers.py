@@ -6,12 +6,15 @@ of its own names the versions of what is inside.
 
 from aiohttp import web, web_response
 
+SERVER = "hsmgate"
+"""The Server header (RFC 9110, section 10.2.4): who answers, but no versions."""
+
 _answer = web.RequestHandler.handle_error
 
 
 def tell_less() -> None:
-    """Quote nothing, and name who answers but no versions (Server; RFC 9110, section 10.2.4), in the whole process."""
-    web_response.SERVER_SOFTWARE = "hsmgate"  # type: ignore[attr-defined]
+    """Quote nothing, and name no versions, in the whole process."""
+    web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
     web.RequestHandler.handle_error = _answer_without_quotes  # type: ignore[method-assign]
 
 

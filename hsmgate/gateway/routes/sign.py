@@ -11,6 +11,7 @@ from hsmgate.gateway.audit.batches import run_recorded
 from hsmgate.gateway.auth import App
 from hsmgate.gateway.batch import Result
 from hsmgate.gateway.bodies import read_body
+from hsmgate.gateway.json_answer import JsonAnswer
 from hsmgate.gateway.requests import Request
 from hsmgate.gateway.routes.auditing import caller_of
 from hsmgate.gateway.routes.credentials import caller
@@ -61,7 +62,7 @@ async def _batch(request: Request, read: Callable[[bytes], Sequence[SignItem | B
     kids, results = await _run(request, items, app, verify=read is read_verify_items)
     body = write_answer(kids, results)
     headers = RETRY if Failure in map(type, results) and any(map(_is_to_retry, results)) else None
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    return JsonAnswer(body, headers)
 
 
 def _is_to_retry(result: Result) -> bool:
@@ -83,7 +84,7 @@ async def _single(request: Request, item_type: type[SignItem]) -> web.Response:
     result = results[0]
     if isinstance(result, Failure):
         return failed(result.status, result.text)
-    return web.Response(body=write_body(kids[0], result), content_type="application/json")
+    return JsonAnswer(write_body(kids[0], result))
 
 
 async def _run(
