@@ -98,9 +98,10 @@ class Lane:
     def __len__(self) -> int:
         return self.count
 
-    def fills_a_message(self, sessions: int) -> bool:
-        """Whether so many sessions would be busy for long enough with what waits, if it all is like the first."""
-        return bool(self) and len(self) * self._costs.of(self._turns[0][0].work) >= SHORTEST_MESSAGE_SECONDS * sessions
+    @property
+    def seconds(self) -> float:
+        """What a session is expected to take for what waits, if it all is like the first."""
+        return self.count * self._costs.of(self._turns[0][0].work) if self.count else 0.0
 
     def add(self, runs: Iterable[Run]) -> None:
         """Let these items of one batch wait."""

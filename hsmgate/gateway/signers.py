@@ -148,6 +148,12 @@ class Signer:
         """Whether all its sessions have something to do, and what goes before all else is among it."""
         return self._held[Urgency.EXPRESS] > 0 and self.items_in_hand >= self.sessions
 
+    def soon_done_with_express(self, seconds: float) -> bool:
+        """Whether it is busy with that, expected to be done with all it holds in so long, and would take more."""
+        if not self.busy_with_express or self.room(Urgency.EXPRESS) <= 0:
+            return False
+        return sum(message.expected_seconds for message in self.in_flight.values()) <= seconds
+
     def free_for(self, urgency: Urgency) -> bool:
         """Whether it would begin at once with what is so urgent."""
         return not any(self._held[urgency:])

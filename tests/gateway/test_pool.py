@@ -13,6 +13,7 @@ from hsmgate.errors import ItemError, NoSigner
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.pool import DEATHS_AT_MOST, TokenPool
 from hsmgate.gateway.queue import MESSAGE_BYTES, SHORTEST_MESSAGE_SECONDS, SIZES
+from hsmgate.gateway.sending import WAKE_SECONDS
 from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import (
     Failure,
@@ -178,6 +179,30 @@ async def test_short_batches_are_shared_with_a_signer_that_is_busy_now() -> None
         [1, 24],
         [24],
     ]
+
+
+async def test_an_idle_signer_is_not_woken_for_a_little_that_another_will_soon_take() -> None:
+    pool, first, _ = with_signer()
+    second = FakeProcess()
+    pool.join(second)
+    pool.submit(Caller(b"in hand").runs)
+    pool.submit(Caller(b"a").runs)
+    assert pool.waiting == 1
+    assert [payloads(message) for message in (first.answer(), first.unanswered[0])] == [[b"in hand"], [b"a"]]
+    for number in range(math.ceil(WAKE_SECONDS / SECONDS[FAST])):
+        assert not second.unanswered
+        pool.submit(Caller(bytes((number,))).runs)
+    assert pool.waiting == 0
+    assert [len(payloads(message)) for message in second.unanswered] == [number + 1]
+
+
+async def test_but_it_is_where_that_one_is_busy_for_longer() -> None:
+    pool, *_ = with_signer()
+    pool.submit(Caller(*[b"in hand"] * (1 + math.ceil(SHORTEST_MESSAGE_SECONDS / SECONDS[FAST]))).runs)
+    second = FakeProcess()
+    pool.join(second)
+    pool.submit(Caller(b"a").runs)
+    assert [payloads(message) for message in second.unanswered] == [[b"a"]]
 
 
 async def test_a_batch_stays_short_though_its_key_was_slow_once() -> None:
