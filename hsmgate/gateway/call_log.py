@@ -105,7 +105,7 @@ class CallLog:
         who = f" app {call.app}," if call.app else ""
         return (
             f"{self._time(call.at, utc=False)} {logging.getLevelName(call.level)} {NAME}[{self._pid}]: {method} {route}"
-            f" {status},{many} {round(1000 * call.seconds, 3)} ms,{who} from {call.peer}, request {call.request}\n"
+            f" {status},{many} {1000 * call.seconds:.3f} ms,{who} from {call.peer}, request {call.request}\n"
         )
 
     def _time(self, at: float, *, utc: bool) -> str:

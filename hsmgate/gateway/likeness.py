@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 from hsmgate.gateway.wire import SignItem, VerifyItem
 
@@ -49,9 +49,9 @@ def groups(items: Sequence[SignItem], indexes: list[int]) -> Iterable[Group]:
 
 
 def _alone(item: SignItem, indexes: list[int]) -> Group:
-    payload = item.data if item.hash is None else item.hash
-    signatures = [item.signature] if isinstance(item, VerifyItem) else []
-    return Group(item, indexes, cast("list[bytes]", [payload]), cast("list[bytes]", signatures))
+    payload: Any = item.data if item.hash is None else item.hash
+    signatures: list[Any] = [item.signature] if isinstance(item, VerifyItem) else []
+    return Group(item, indexes, [payload], signatures)
 
 
 def _groups(items: Sequence[SignItem], indexes: Sequence[int]) -> Iterator[Group]:

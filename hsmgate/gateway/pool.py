@@ -202,7 +202,7 @@ class TokenPool:
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.get(answer.id)
         counts = [*map(len, answer.results)]
-        if message is None or counts != [sum(map(len, runs)) for runs in message.parts]:
+        if message is None or counts != message.counts:
             pid = signer.process.pid
             about = fields(token=self.name, signer=pid)
             log.error("token %s: signer %d answered what it was not asked; it is killed", self.name, pid, extra=about)

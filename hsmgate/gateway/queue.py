@@ -202,13 +202,16 @@ class WaitingItems:
         seconds = 0.0
         for run in runs:
             seconds += len(run.indexes) * self._costs.of(run.work)
+        express, ordinary, long = self._lanes
         if seconds <= EXPRESS_SECONDS:
-            return self.lanes[Urgency.EXPRESS]
-        return self.lanes[Urgency.ORDINARY if seconds <= ORDINARY_SECONDS else Urgency.LONG]
+            return express
+        return ordinary if seconds <= ORDINARY_SECONDS else long
 
 
 def _that_fit(payloads: list[bytes], count: int, size: int) -> tuple[int, int]:
     """How many of the first items have at most so many bytes, and one more. And how many bytes these have."""
+    if count == 1:
+        return 1, len(payloads[0])
     sizes = [*map(len, itertools.islice(payloads, count))]
     total = sum(sizes)
     if total > size:

@@ -74,23 +74,24 @@ class Sender:
         self, signer: Signer, runs: list[Run], urgency: Urgency = Urgency.ORDINARY, *, alone: bool = False
     ) -> None:
         """Send a message. Runs that want the same share a part, whichever batches they are of."""
+        runs = [run for run in runs if not run.batch.over]
+        if not runs:
+            return
         together: dict[Work, list[Run]] = {}
         for run in runs:
-            if not run.batch.over:
-                together.setdefault(run.work, []).append(run)
-        if not together:
-            return
+            together.setdefault(run.work, []).append(run)
         number = next(self._ids)
         parts = [self._part(work, its_runs) for work, its_runs in together.items()]
+        counts = [len(part.payloads) for part in parts]
         now = time.monotonic()
-        message = Message([*together.values()], self._expected(parts, together, alone=alone), urgency, now)
+        message = Message([*together.values()], counts, self._expected(counts, together, alone=alone), urgency, now)
         try:
-            signer.process.send(Sign(number, parts, max(run.batch.deadline for run in message.runs()), urgency))
+            signer.process.send(Sign(number, parts, max([run.batch.deadline for run in runs]), urgency))
         except (FrameError, ValueError):
-            for run in message.runs():
+            for run in runs:
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")), self._pool.name)
             return
-        for run in message.runs():
+        for run in runs:
             self._pool.figures.waited.add(now - run.batch.begun, len(run.indexes))
         signer.note_brought(sum(part.operation.source is not Source.TOKEN for part in parts))
         signer.sent(number, message, alone=alone)
@@ -102,7 +103,7 @@ class Sender:
         payloads = [payload for run in runs for payload in run.payloads]
         return Part(work.operation, payloads, [one for run in runs for one in run.signatures], at_once)
 
-    def _expected(self, parts: Iterable[Part], works: Iterable[Work], *, alone: bool) -> float:
-        """The seconds that a signer is expected to take for all its sessions' work on these parts."""
-        seconds = sum(len(part.payloads) * self._costs.of(work) for part, work in zip(parts, works, strict=True))
+    def _expected(self, counts: Iterable[int], works: Iterable[Work], *, alone: bool) -> float:
+        """The seconds that a signer is expected to take for all its sessions' work on so many items of each."""
+        seconds = sum(count * self._costs.of(work) for count, work in zip(counts, works, strict=True))
         return seconds / (1 if alone else self._pool.sessions)

@@ -22,12 +22,13 @@ WORN_AFTER_OBJECTS = 100_000
 class Message:
     """A message in flight.
 
-    parts: the runs of each of its parts.
+    parts: the runs of each of its parts. counts: how many items each of them has.
     expected_seconds: for all its items on all the sessions.
     sent: when it was sent. started: when a session can have begun with it, by the signer's order of work.
     """
 
     parts: list[list[Run]]
+    counts: list[int]
     expected_seconds: float
     urgency: Urgency
     sent: float
@@ -38,7 +39,7 @@ class Message:
         return itertools.chain.from_iterable(self.parts)
 
     def __len__(self) -> int:
-        return sum(map(len, self.runs()))
+        return sum(self.counts)
 
 
 @dataclass(slots=True)
