@@ -99,6 +99,11 @@ class Lane:
         return self.count
 
     @property
+    def batches(self) -> int:
+        """How many batches have items in it."""
+        return len(self._turns)
+
+    @property
     def seconds(self) -> float:
         """What a session is expected to take for what waits, if it all is like the first."""
         return self.count * self._costs.of(self._turns[0][0].work) if self.count else 0.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hsmgate.errors import FrameError, TokenFailed
 from hsmgate.gateway.batch import Run, Work, failure
-from hsmgate.gateway.queue import SHORTEST_MESSAGE_SECONDS, Costs, Lane, WaitingItems
+from hsmgate.gateway.queue import EXPRESS_SECONDS, SHORTEST_MESSAGE_SECONDS, Costs, Lane, WaitingItems
 from hsmgate.gateway.signers import Message, Signer
 from hsmgate.ipc.messages import Part, Sign, Source, Urgency
 
@@ -17,9 +17,9 @@ PATIENCE_SECONDS = 0.001
 """For how long a session goes on with a message, though there is something more urgent."""
 
 
-WAKE_SECONDS = 0.0003
-"""What an idle signer is woken for while another is at work that will soon be done: to wake it costs the time of some
-signatures, and where all cores are busy it makes nothing earlier."""
+CALL_SECONDS = 0.0001
+"""What a call costs the gateway itself, about. Where calls take a signer no longer, one keeps up with the gateway, and
+to wake another for less than a message is worth costs more than it helps."""
 
 
 class Sender:
@@ -55,20 +55,21 @@ class Sender:
             signer = max(takers, key=lambda signer: (signer.room(urgency), not signer.in_flight))
             if signer.room(urgency) <= 0:
                 return
-            if express and self._had_better_wait(lane.seconds, signer, takers):
+            if express and self._had_better_wait(lane, signer, takers):
                 return
             free = sum(one.free_for(urgency) for one in takers)
             # Of short batches a busy signer will soon have its share; when all is taken before, they idle in turns.
             signers = len(takers) if express else free or len(takers)
             self._send(signer, lane.take(signers, self._pool.sessions, busy=not free), urgency)
 
-    def _had_better_wait(self, seconds: float, signer: Signer, takers: Sequence[Signer]) -> bool:
-        """Whether so much of express had better wait than go to that signer now, the one with the most room."""
+    def _had_better_wait(self, lane: Lane, signer: Signer, takers: Sequence[Signer]) -> bool:
+        """Whether what is in the express lane had better wait than go to that signer, the one with the most room."""
+        seconds, worth = lane.seconds, SHORTEST_MESSAGE_SECONDS * self._pool.sessions
         if signer.busy_with_express:  # it waits no longer here than there, and others that come may share its message
-            return seconds < SHORTEST_MESSAGE_SECONDS * self._pool.sessions
-        if signer.in_flight or seconds >= WAKE_SECONDS:
+            return seconds < worth
+        if signer.in_flight or seconds >= min(worth, CALL_SECONDS * lane.batches):
             return False
-        return any(one.soon_done_with_express(SHORTEST_MESSAGE_SECONDS) for one in takers)
+        return any(one.soon_done_with_express(EXPRESS_SECONDS) for one in takers)
 
     def _send(
         self, signer: Signer, runs: list[Run], urgency: Urgency = Urgency.ORDINARY, *, alone: bool = False

@@ -12,8 +12,8 @@ from hsmgate.domain.model import KeyType
 from hsmgate.errors import ItemError, NoSigner
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.pool import DEATHS_AT_MOST, TokenPool
-from hsmgate.gateway.queue import MESSAGE_BYTES, SHORTEST_MESSAGE_SECONDS, SIZES
-from hsmgate.gateway.sending import WAKE_SECONDS
+from hsmgate.gateway.queue import EXPRESS_SECONDS, MESSAGE_BYTES, SHORTEST_MESSAGE_SECONDS, SIZES
+from hsmgate.gateway.sending import CALL_SECONDS
 from hsmgate.ipc.frames import KIB
 from hsmgate.ipc.messages import (
     Failure,
@@ -35,6 +35,7 @@ from tests.gateway.played import (
     SLOW,
     Caller,
     FakeProcess,
+    PromptPool,
     new_pool,
     occupied,
     payloads,
@@ -181,27 +182,49 @@ async def test_short_batches_are_shared_with_a_signer_that_is_busy_now() -> None
     ]
 
 
-async def test_an_idle_signer_is_not_woken_for_a_little_that_another_will_soon_take() -> None:
+QUICK = b"quick"
+QUICK_SECONDS = CALL_SECONDS / 2
+
+
+def with_an_idle_signer(in_hand: int) -> tuple[PromptPool, FakeProcess, FakeProcess]:
+    """A pool whose first signer has so many items of a quick key in hand, and whose second has nothing to do."""
     pool, first, _ = with_signer()
+    pool.submit(Caller(b"", key=QUICK).runs)
+    first.answer(seconds=QUICK_SECONDS)
+    pool.submit(Caller(*[b"in hand"] * in_hand, key=QUICK).runs)
     second = FakeProcess()
     pool.join(second)
-    pool.submit(Caller(b"in hand").runs)
-    pool.submit(Caller(b"a").runs)
+    return pool, first, second
+
+
+async def test_an_idle_signer_is_not_woken_for_a_little_that_another_will_soon_take() -> None:
+    pool, first, _ = with_an_idle_signer(1)
+    pool.submit(Caller(b"a", key=QUICK).runs)
     assert pool.waiting == 1
-    assert [payloads(message) for message in (first.answer(), first.unanswered[0])] == [[b"in hand"], [b"a"]]
-    for number in range(math.ceil(WAKE_SECONDS / SECONDS[FAST])):
+    assert payloads(first.answer(seconds=QUICK_SECONDS)) == [b"in hand"]
+    assert [payloads(message) for message in first.unanswered] == [[b"a"]]
+
+
+async def test_it_is_when_there_is_more_than_a_little() -> None:
+    pool, first, second = with_an_idle_signer(1)
+    for number in range(math.ceil(SHORTEST_MESSAGE_SECONDS / QUICK_SECONDS)):
         assert not second.unanswered
-        pool.submit(Caller(bytes((number,))).runs)
+        pool.submit(Caller(bytes((number,)), key=QUICK).runs)
     assert pool.waiting == 0
-    assert [len(payloads(message)) for message in second.unanswered] == [number + 1]
+    assert sum(len(payloads(message)) for process in (first, second) for message in process.unanswered) == number + 2
+    assert second.unanswered
 
 
-async def test_but_it_is_where_that_one_is_busy_for_longer() -> None:
-    pool, *_ = with_signer()
-    pool.submit(Caller(*[b"in hand"] * (1 + math.ceil(SHORTEST_MESSAGE_SECONDS / SECONDS[FAST]))).runs)
-    second = FakeProcess()
-    pool.join(second)
-    pool.submit(Caller(b"a").runs)
+@pytest.mark.parametrize("count", [2, 10])
+async def test_it_is_for_a_batch_that_takes_longer_than_a_call_costs(count: int) -> None:
+    pool, _, second = with_an_idle_signer(1)
+    pool.submit(Caller(*[b"x"] * count, key=QUICK).runs)
+    assert [len(payloads(message)) for message in second.unanswered] == [count]
+
+
+async def test_it_is_where_the_other_is_busy_for_longer() -> None:
+    pool, _, second = with_an_idle_signer(1 + math.ceil(EXPRESS_SECONDS / QUICK_SECONDS))
+    pool.submit(Caller(b"a", key=QUICK).runs)
     assert [payloads(message) for message in second.unanswered] == [[b"a"]]
 
 
