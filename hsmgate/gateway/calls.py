@@ -34,10 +34,11 @@ class Calls:
         route = request.route
         method, path, level = (route.method, route.path, route.level) if route is not None else _NONE
         status = GONE if response is None else response.status
-        self.counts[method, path, status] += 1
+        call = method, path, status
+        self.counts[call] += 1
         self.statuses[status] += 1
         if log.isEnabledFor(level):
-            self.log.add(request, (method, path, status), time.monotonic() - begun, level)
+            self.log.add(request, call, time.monotonic() - begun, level)
 
     def take(self) -> Counter[tuple[str, str, int]]:
         """The counts since the last time."""
