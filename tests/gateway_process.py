@@ -65,11 +65,22 @@ class Gateway:
         for pid in self.signers()[:count]:
             os.kill(pid, signal.SIGKILL)
 
+    async def logged(self, text: str) -> None:
+        """Wait until the log has it: a thread writes it, a little later than what it tells happens."""
+        await logged(self.log, text)
+
     async def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.process.returncode is None:
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), 40)
+
+
+async def logged(log: Path, text: str) -> None:
+    """Wait until that log has it."""
+    async with asyncio.timeout(10):
+        while text not in log.read_text():
+            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

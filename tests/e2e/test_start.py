@@ -20,7 +20,7 @@ from hsmgate.secret import Secret
 from tests.activation import Manager, listening, ready_line, start_on
 from tests.e2e.test_several_tokens import clone_of, sections
 from tests.faults.module import faulty
-from tests.gateway_process import BATCH_SIGN, HSMGATE, b64, serving
+from tests.gateway_process import BATCH_SIGN, HSMGATE, b64, logged, serving
 from tests.secrets_scan import NOTES
 from tests.token_tool import Demo
 
@@ -81,7 +81,7 @@ async def test_a_token_that_hangs_holds_nobody_back(own_demo: Demo, tmp_path: Pa
             await manager.hears("READY=1")
             assert await readiness(url) == (503, "token demo: it has no signer\n")
             assert await sign(url, own_demo) == 200
-            assert "token demo is still being opened; it is not waited for" in log.read_text()
+            await logged(log, "token demo is still being opened; it is not waited for")
             token.rules.clear()
             await until_ready(url)
         finally:
@@ -101,12 +101,12 @@ async def test_a_wrong_pin_of_one_token_keeps_no_other_from_serving(own_demo: De
     async with serving(config, own_demo.api_key, tmp_path / "log") as gateway:
         assert await sign(gateway.url, own_demo) == 200
         said = "token clone is down: the token refused the PIN (CKR_PIN_INCORRECT); it was tried once"
-        assert said in gateway.log.read_text()
+        await gateway.logged(said)
         # Its keys are all on the other as well, but nobody could look at them yet.
         assert (await readiness(gateway.url))[0] == 503
         pin.write_text(own_demo.pin)
         await until_ready(gateway.url)
-        assert "token clone is up again" in gateway.log.read_text()
+        await gateway.logged("token clone is up again")
 
 
 async def test_one_that_is_not_required_is_not_waited_for(own_demo: Demo, tmp_path: Path) -> None:
