@@ -3,29 +3,10 @@
 import msgspec
 from aiohttp import web
 
-from hsmgate.domain.policy import Grant
 from hsmgate.errors import ItemError
-from hsmgate.gateway.auth import App
-from hsmgate.gateway.current import Current
 from hsmgate.gateway.requests import Request
 from hsmgate.gateway.routing import get
 from hsmgate.gateway.sobjects import ACCOUNT_ID
-
-
-class Published:
-    """What is published, by the config as it is now."""
-
-    def __init__(self, current: Current) -> None:
-        self._current = current
-        self._words: list[str] = []
-        self._everyone = App("everyone", "everyone", Grant.of((), ()))
-
-    def everyone(self) -> App:
-        """Whoever asks, who may use the published keys and do nothing with them."""
-        words = self._current.server.published_keys
-        if words != self._words:
-            self._words, self._everyone = words, App("everyone", "everyone", Grant.of(words, ()))
-        return self._everyone
 
 
 async def pubkey(request: Request) -> web.Response:
