@@ -1,6 +1,7 @@
 """Answers: results in, JSON out (contract: seed page and dsm-wire, section 1). Bytes are base64 with padding."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -58,8 +59,8 @@ _SIGNATURES = frozenset({bytes})
 def write_answer(kids: Sequence[str | None], results: Sequence[Result]) -> bytes:
     """The answer to a batch: for each item its signature or verdict, with its key's kid if it has one, or its error."""
     if _SIGNATURES.issuperset(map(type, results)) and None not in kids:  # as nearly all are
-        bodies = map(_Signature, kids, results)  # type: ignore[arg-type]
-        return _encoder.encode([_Success(body=body) for body in bodies])
+        signatures = map(_Signature, cast("Sequence[str]", kids), cast("Sequence[bytes]", results))
+        return _encoder.encode([_Success(body=signature) for signature in signatures])
     return _encoder.encode(
         [
             _Error(result.status, result.text) if isinstance(result, Failure) else _Success(body=_body(kid, result))

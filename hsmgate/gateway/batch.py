@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hsmgate.domain.capabilities import INLINE_KINDS
 from hsmgate.domain.model import KeyType
@@ -98,7 +98,7 @@ class Batch:
         finally:
             self.over = True
         if not self._left:
-            return self._results  # type: ignore[return-value]
+            return cast("list[Result]", self._results)
         too_late = failure(late())
         return [too_late if result is None else result for result in self._results]
 

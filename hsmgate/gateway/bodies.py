@@ -39,7 +39,7 @@ async def read_body(request: Request, items: int = 1) -> bytes:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """A body of at most so many bytes; `request.read` would go by the limit that aiohttp was started with.
+    """A body of at most so many bytes; `request.read` would go by a limit of its own.
 
     Raises HTTPRequestEntityTooLarge.
     """

@@ -78,7 +78,8 @@ class CallLog:
     def flush(self) -> None:
         """Write the lines that wait."""
         calls, self._calls = self._calls, []
-        logs.write([*map(self._json if logs.log_format() == tracebacks.JSON else self._human, calls)])
+        make = self._json if logs.log_format() == tracebacks.JSON else self._human
+        logs.write([*map(make, calls)])
 
     def _json(self, call: _Call) -> str:
         method, route, status = call.route

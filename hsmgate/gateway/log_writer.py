@@ -33,7 +33,7 @@ class LogWriter:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._at_once = FILE_CHARACTERS if stat.S_ISREG(os.fstat(fd).st_mode) else PIPE_CHARACTERS
-        self._texts: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._waiting = 0
         self._lost = 0
@@ -50,7 +50,7 @@ class LogWriter:
                 self._lost += sum(line.count("\n") for line in lines)
                 return
             self._waiting += sum(map(len, lines))
-        self._texts.put(lines)
+        self._lines.put(lines)
 
     def flush(self) -> None:
         """Nothing to do: it is written soon in any case."""
@@ -63,7 +63,7 @@ class LogWriter:
 
     def _run(self) -> None:
         while True:
-            lines = self._texts.get()
+            lines = self._lines.get()
             for block in blocks(lines, self._at_once):
                 _write(self._fd, block)
             with self._counting:

@@ -180,11 +180,10 @@ class WaitingItems:
     def __init__(self, costs: Costs) -> None:
         self.suspects: deque[Run] = deque()
         self.lanes = {urgency: Lane(costs, sizes) for urgency, sizes in SIZES.items()}
-        self._lanes = tuple(self.lanes.values())
         self._costs = costs
 
     def __len__(self) -> int:
-        express, ordinary, long = self._lanes
+        express, ordinary, long = self.lanes.values()
         return express.count + ordinary.count + long.count + len(self.suspects)
 
     def add(self, runs: Sequence[Run]) -> None:
@@ -207,7 +206,7 @@ class WaitingItems:
         seconds = 0.0
         for run in runs:
             seconds += len(run.indexes) * self._costs.of(run.work)
-        express, ordinary, long = self._lanes
+        express, ordinary, long = self.lanes.values()
         if seconds <= EXPRESS_SECONDS:
             return express
         return ordinary if seconds <= ORDINARY_SECONDS else long

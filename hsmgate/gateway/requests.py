@@ -37,8 +37,8 @@ class Call:
 class Request(web.BaseRequest):
     """A request as handlers get it.
 
-    services: what they work with. params: what stands in the path for the parameters of its route.
-    route: None where it goes by none of ours.
+    services: what they work with. call: what is known of it, from when it has begun.
+    route: None where it goes by none of ours. params: what stands in the path for the route's parameters.
     """
 
     services: "Services"

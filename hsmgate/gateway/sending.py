@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 0.001
 """For how long a session goes on with a message, though there is something more urgent."""
 
-
 CALL_SECONDS = 0.0001
 """What a call costs the gateway itself, about. Where calls take a signer no longer, one keeps up with the gateway, and
 to wake another for less than a message is worth costs more than it helps."""

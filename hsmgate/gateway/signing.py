@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable, Sequence
+from typing import cast
 
 from hsmgate.config import Config
 from hsmgate.domain.policy import Limits
@@ -203,7 +204,7 @@ _GOOD = frozenset({SignItem, VerifyItem})
 def _groups(batch: Batch, items: Sequence[SignItem | ItemError]) -> Iterable[Group]:
     """The items in groups that want the same. Those that are errors already have their failure."""
     if _GOOD.issuperset(map(type, items)):  # as nearly all are
-        return groups(items, [*range(len(items))])  # type: ignore[arg-type]
+        return groups(cast("Sequence[SignItem]", items), [*range(len(items))])
     good: list[SignItem] = []
     indexes: list[int] = []
     for index, item in enumerate(items):

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -14,10 +14,9 @@ from hsmgate.gateway.batch import GONE
 from hsmgate.gateway.keyring import is_kid
 from hsmgate.gateway.requests import Request, address_of
 from hsmgate.gateway.routes.errors import failed
+from hsmgate.gateway.routing import Handler
 
 INTERNAL_ERROR = 500
-
-Handler = Callable[[Request], Awaitable[web.Response]]
 
 
 def caller_of(request: Request, app: App) -> Caller:
@@ -30,7 +29,7 @@ def recorded(action: str) -> Callable[[Handler], Handler]:
 
     def wrap(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        async def call(request: Request) -> web.Response:
+        async def call(request: Request) -> web.StreamResponse:
             audit = request.services.audit
             return await (handler(request) if audit is None else _record(request, handler, action, audit))
 
@@ -39,7 +38,7 @@ def recorded(action: str) -> Callable[[Handler], Handler]:
     return wrap
 
 
-async def _record(request: Request, handler: Handler, action: str, audit: AuditLog) -> web.Response:
+async def _record(request: Request, handler: Handler, action: str, audit: AuditLog) -> web.StreamResponse:
     refusal = audit.refusal()
     if refusal is not None:
         return failed(refusal.status, str(refusal))
