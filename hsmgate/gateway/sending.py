@@ -20,6 +20,9 @@ CALL_SECONDS = 0.0001
 """What a call costs the gateway itself, about. Where calls take a signer no longer, one keeps up with the gateway, and
 to wake another for less than a message is worth costs more than it helps."""
 
+EXPRESS_LIKELY_SECONDS = 1.0
+"""For how long after something by express more of it is likely to come."""
+
 
 class Sender:
     """Sends the items that wait for a token to its signers, as these have room."""
@@ -30,6 +33,7 @@ class Sender:
         self._waiting = waiting
         self._costs = costs
         self._ids = ids
+        self._express_likely_until = 0.0
 
     def send_all(self) -> None:
         """Send messages for as long as there is something to send and someone to take it."""
@@ -84,9 +88,12 @@ class Sender:
         parts = [self._part(work, its_runs) for work, its_runs in together.items()]
         counts = [len(part.payloads) for part in parts]
         now = time.monotonic()
+        if urgency is Urgency.EXPRESS:
+            self._express_likely_until = now + EXPRESS_LIKELY_SECONDS
+        gives_way = now < self._express_likely_until
         message = Message([*together.values()], counts, self._expected(counts, together, alone=alone), urgency, now)
         try:
-            signer.process.send(Sign(number, parts, max([run.batch.deadline for run in runs]), urgency))
+            signer.process.send(Sign(number, parts, max([run.batch.deadline for run in runs]), urgency, gives_way))
         except (FrameError, ValueError):
             for run in runs:
                 run.fail(failure(TokenFailed("it cannot be carried to a signer")), self._pool.name)

@@ -147,12 +147,14 @@ class Sign(_Message):
     """Sign or verify items, on as many sessions as there are.
 
     deadline: when nobody waits for them any more, by CLOCK_MONOTONIC, which both ends share.
+    gives_way: whether others may have the core now and then, as items by express are likely to come.
     """
 
     id: int
     parts: list[Part]
     deadline: float
     urgency: Urgency = Urgency.ORDINARY
+    gives_way: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

@@ -95,7 +95,7 @@ def _sign(token: Token, inbox: Inbox, link: Link) -> None:
         answer = signing.run(next_one, patience) if isinstance(next_one, Task) else signing.make(next_one)
         if answer is not None:
             link.send(answer)
-        elif isinstance(next_one, Task) and next_one.items.left:
+        elif isinstance(next_one, Task) and next_one.left:
             inbox.put_back(next_one)
         if isinstance(answer, Distrust):
             _leave(EXIT_DISTRUST)

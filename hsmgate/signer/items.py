@@ -5,6 +5,7 @@ module leaves the processor's caches cold, so that what takes a microsecond by i
 """
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ _NOT_SIGNED = ULONG(-1).value
 # Of `enum end`: from UNFIT on it is about an item, and the last two have a CK_RV.
 _UNFIT = 2
 _FAILED = {4: "C_SignInit", 5: "C_Sign"}
+
+
+SignedTogether = tuple[int, bytes, bytes]
+"""Which item, what C_Sign got for it, and what it gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +68,31 @@ class Bell(ctypes.Structure):
         return bool(_rings(ctypes.byref(self), urgency))
 
 
-@dataclass(frozen=True, slots=True)
+class _LeaveFields(ctypes.Structure):
+    """`struct leave`."""
+
+    _fields_ = (
+        *(("bell", ctypes.c_void_p), ("urgency", ULONG), ("at_least", ULONG)),
+        ("give_way_at", ctypes.c_double),
+    )
+
+
 class Leave:
-    """When a thread leaves what it does: when the bell rings for something more urgent than that.
+    """When a thread leaves what it does: when the bell rings for something more urgent than that."""
 
-    at_least: but not before it has done so many items.
-    """
+    def __init__(self, bell: Bell, urgency: Urgency, at_least: int, *, gives_way: bool = False) -> None:
+        """at_least: but not before it has done so many items.
 
-    bell: Bell
-    urgency: Urgency
-    at_least: int
+        gives_way: whether others may have its core for a moment, when it looks and did not let them for a millisecond.
+        """
+        self.at_least = at_least
+        self._bell = bell  # to which the structure points
+        self._fields = _LeaveFields(ctypes.addressof(bell), urgency, at_least, 0.0 if gives_way else math.inf)
+        self.at = ctypes.byref(self._fields)
 
     def now(self) -> bool:
-        """Whether the bell rings."""
-        return self.bell.rings(self.urgency)
+        """Look whether the bell rings."""
+        return bool(_leaves(self.at))
 
 
 class _Stop(ctypes.Structure):
@@ -129,15 +145,14 @@ class Items:
         """Take items and sign them, until none is left, one is to be looked at alone, or it is time to leave."""
         signer = _Signer(*session.signing, session.handle, ctypes.addressof(mechanism), key)
         stop = _Stop()
-        until = (None, 0, 0) if leave is None else (ctypes.byref(leave.bell), leave.urgency, leave.at_least)
-        end = _sign(ctypes.byref(signer), self._at, *until, ctypes.byref(stop))
+        end = _sign(ctypes.byref(signer), self._at, None if leave is None else leave.at, ctypes.byref(stop))
         if end < _UNFIT:
             return None
         failed = _FAILED.get(end)
         return Alone(stop.item, CryptokiError(failed, stop.ckr) if failed else None)
 
-    def signed(self) -> list[tuple[int, bytes, bytes]]:
-        """Which were signed by `sign`: of which, what C_Sign got and gave. When all threads are done with them."""
+    def signed(self) -> list[SignedTogether]:
+        """Which were signed by `sign`. When all threads are done with them."""
         if self._prepared is None:
             return []
         to_sign, signatures, sizes = self._prepared
@@ -156,9 +171,11 @@ def _load() -> ctypes.CDLL:
     pointer = ctypes.c_void_p
     library.hsmgate_take.argtypes, library.hsmgate_take.restype = (pointer,), ULONG
     library.hsmgate_rings.argtypes = (pointer, ULONG)
-    library.hsmgate_sign.argtypes = (pointer, pointer, pointer, ULONG, ULONG, pointer)
+    library.hsmgate_leaves.argtypes = (pointer,)
+    library.hsmgate_sign.argtypes = (pointer, pointer, pointer, pointer)
     return library
 
 
 _library = _load()
-_take, _sign, _rings = _library.hsmgate_take, _library.hsmgate_sign, _library.hsmgate_rings
+_take, _sign = _library.hsmgate_take, _library.hsmgate_sign
+_rings, _leaves = _library.hsmgate_rings, _library.hsmgate_leaves

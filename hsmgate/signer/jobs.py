@@ -1,9 +1,10 @@
 """Messages as tasks that sessions share, and their answers put together by whoever is the last to finish."""
 
 import threading
+from collections.abc import Iterator
 
 from hsmgate.ipc.messages import Failure, Part, Sign, Signed
-from hsmgate.signer.items import Items
+from hsmgate.signer.items import Items, SignedTogether
 from hsmgate.signer.prepared import Prepared
 
 
@@ -46,7 +47,13 @@ class Task:
         self.seconds = 0.0
         self.mechanism = ""
         self._threads = 0
+        self._unfinished: Iterator[SignedTogether] | None = None
         self._counting = threading.Lock()
+
+    @property
+    def left(self) -> bool:
+        """Whether there is something for a thread that comes to it."""
+        return self.items.left or self._unfinished is not None
 
     def join(self) -> bool:
         """Begin to work on it, unless nothing is left to do."""
@@ -62,3 +69,14 @@ class Task:
             self.seconds += seconds
             self.mechanism = mechanism or self.mechanism
             return not self._threads and not self.items.left
+
+    def put_off(self, unfinished: Iterator[SignedTogether], seconds: float) -> None:
+        """Leave what was signed and is not finished to whoever comes next, after having been at that for so long."""
+        self.seconds += seconds
+        self._unfinished = unfinished
+
+    def take_unfinished(self) -> Iterator[SignedTogether] | None:
+        """What was put off, to be gone on with; nobody else gets it."""
+        with self._counting:
+            unfinished, self._unfinished = self._unfinished, None
+        return unfinished

@@ -7,6 +7,7 @@
  */
 #define _POSIX_C_SOURCE 199309L
 #include <poll.h>
+#include <sched.h>
 #include <time.h>
 
 typedef unsigned char byte;
@@ -50,7 +51,16 @@ struct bell {
     int socket, heard;
 };
 
+/* What calls a thread away that does something so urgent, once it has signed so many items. give_way_at: when others may have
+ * its core, by CLOCK_MONOTONIC; infinity for never. */
+struct leave {
+    struct bell *bell;
+    ulong urgency, at_least;
+    double give_way_at;
+};
+
 static const double LOOK_SECONDS = 0.0002; /* to look at the socket takes less than a hundredth of that */
+static const double GIVE_WAY_SECONDS = 0.001; /* where others always wait for a core, they have it for 3 ms or so */
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -101,21 +111,30 @@ EXPORTED int hsmgate_rings(struct bell *bell, ulong urgency)
            __atomic_compare_exchange_n(&bell->heard, &unheard, 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* Sign items, which are so urgent. bell: what calls this thread away after so many as `at_least`, NULL where nothing
- * does. */
-EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, struct bell *bell, ulong urgency,
-                          ulong at_least, struct stop *stop)
+/* The same, but now and then others may have this core first: what is to come may wait for it at whoever is to send it. A
+ * module that never sleeps would keep it until the scheduler's clock ticks, every 4 ms on many machines. */
+EXPORTED int hsmgate_leaves(struct leave *leave)
+{
+    if (now() >= leave->give_way_at) {
+        sched_yield();
+        leave->give_way_at = now() + GIVE_WAY_SECONDS;
+    }
+    return hsmgate_rings(leave->bell, leave->urgency);
+}
+
+/* Sign items. leave: NULL for a thread that nothing calls away. */
+EXPORTED int hsmgate_sign(const struct signer *signer, struct items *items, struct leave *leave, struct stop *stop)
 {
     double look_at = 0;
     for (ulong signed_here = 0; (stop->item = hsmgate_take(items)) != items->count;) {
         enum end end = sign_one(signer, items, stop);
         if (end != NONE_LEFT)
             return end;
-        if (++signed_here < at_least || !bell)
+        if (!leave || ++signed_here < leave->at_least)
             continue;
         double time = now();
-        if (time >= look_at || __atomic_load_n(&bell->urgent, __ATOMIC_RELAXED) > urgency) {
-            if (hsmgate_rings(bell, urgency))
+        if (time >= look_at || __atomic_load_n(&leave->bell->urgent, __ATOMIC_RELAXED) > leave->urgency) {
+            if (hsmgate_leaves(leave))
                 return URGENT;
             look_at = time + LOOK_SECONDS;
         }

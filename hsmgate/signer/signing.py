@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 
 from hsmgate.domain.ckm import ckm_name
 from hsmgate.domain.plans import Plan
@@ -18,7 +19,7 @@ from hsmgate.ipc.messages import (
 )
 from hsmgate.signer.attempts import Attempts, Distrusted
 from hsmgate.signer.cryptoki import CryptokiError
-from hsmgate.signer.items import Alone, Bell, Leave
+from hsmgate.signer.items import Alone, Bell, Leave, SignedTogether
 from hsmgate.signer.jobs import Task
 from hsmgate.signer.making import Maker
 from hsmgate.signer.prepared import Operations, Prepared
@@ -27,6 +28,9 @@ from hsmgate.signer.token import Token
 from hsmgate.signer.work import WorkSession
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.0005
+"""How often a thread that finishes signatures looks for something more urgent. To verify one of RSA takes 0.03 ms."""
 
 
 class Signing:
@@ -50,36 +54,46 @@ class Signing:
 
         patience: for how many times as long as usual not to look for that. Raises TokenLost.
         """
-        if not task.join():
+        leave = self._leave(task, patience)
+        unfinished = task.take_unfinished()
+        if unfinished is None and not task.join():
             return None
-        self._attempts.verified_under = None
-        started = time.monotonic()
         try:
-            self._work_on(task, patience)
-            left = time.monotonic()
-            last = task.leave(left - started, self._mechanism(task.part.operation))
-            if last:
-                self._finish(task)
-                task.seconds += time.monotonic() - left
+            if unfinished is None:
+                unfinished = self._work_on(task, leave)
+            done = unfinished is not None and self._finish(task, unfinished, leave)
         except Distrusted as distrusted:
             return Distrust(task.job.message.id, task.number, distrusted.at)
         if not self._operations.forget_brought(self._work.session):
             log.warning("a session object could not be destroyed; it goes with its session")
             self._recovery.replace_session()
-        return task.job.finish() if last else None
+        return task.job.finish() if done else None
 
-    def _work_on(self, task: Task, patience: int) -> None:
-        """Sign or verify items. Raises TokenLost or Distrusted."""
-        # The object of a key that a caller brought is made once, so there is no going away before the end.
-        urgency = task.job.message.urgency
-        stays = urgency is Urgency.EXPRESS or task.part.operation.source is not Source.TOKEN
-        leave = None if stays else Leave(self._bell, urgency, task.part.at_once * patience)
+    def _leave(self, task: Task, patience: int) -> Leave | None:
+        """When to leave a task before it is done, None for never.
+
+        The object of a key that a caller brought is made once, so there is no going away from it.
+        """
+        message, part = task.job.message, task.part
+        if message.urgency is Urgency.EXPRESS or part.operation.source is not Source.TOKEN:
+            return None
+        return Leave(self._bell, message.urgency, part.at_once * patience, gives_way=message.gives_way)
+
+    def _work_on(self, task: Task, leave: Leave | None) -> Iterator[SignedTogether] | None:
+        """Sign or verify items. Whoever is the last to leave, when all are done, gets what there is to finish.
+
+        Raises TokenLost or Distrusted.
+        """
+        self._attempts.verified_under = None
+        started = time.monotonic()
         done_alone = 0
         while (alone := self._sign_together(task, leave)) is not None:
             task.results[alone.at] = self._alone(task, alone)
             done_alone += 1
             if leave is not None and done_alone >= leave.at_least and leave.now():
-                return
+                break
+        last = task.leave(time.monotonic() - started, self._mechanism(task.part.operation))
+        return iter(task.items.signed()) if last else None
 
     def _mechanism(self, operation: Operation) -> str:
         """The name of the mechanism that items were signed with, or that would have signed what was verified."""
@@ -128,20 +142,37 @@ class Signing:
                     task.plan = prepared, generation
         return task.plan[1] == generation
 
-    def _finish(self, task: Task) -> None:
-        """Put the signatures of items that were signed together in their places. Raises TokenLost or Distrusted."""
-        if task.plan is None:
-            return
-        prepared, results = task.plan[0], task.results
-        finish = prepared.plan.finish
-        for at, to_sign, raw in task.items.signed():
-            try:
-                signature = finish(raw)
-                if prepared.verifier is not None and not prepared.lets_out(to_sign, signature):
-                    signature = self._attempts.second_opinion(task.part.operation, task.part.payloads[at], at)
-                results[at] = signature
-            except ItemError as error:
-                results[at] = Failure(error.status, str(error))
+    def _finish(self, task: Task, unfinished: Iterator[SignedTogether], leave: Leave | None) -> bool:
+        """Put signatures of items that were signed together in their places; False if it had to leave before the end.
+
+        Raises TokenLost or Distrusted.
+        """
+        if task.plan is None:  # then nothing was signed together
+            return True
+        prepared = task.plan[0]
+        started = time.monotonic()
+        look_at = started + LOOK_SECONDS
+        for one in unfinished:
+            task.results[one[0]] = self._finished(task, prepared, one)
+            if leave is None or (now := time.monotonic()) < look_at:
+                continue
+            if leave.now():
+                task.put_off(unfinished, now - started)
+                return False
+            look_at = now + LOOK_SECONDS
+        task.seconds += time.monotonic() - started
+        return True
+
+    def _finished(self, task: Task, prepared: Prepared, signed: SignedTogether) -> bytes | Failure:
+        """A signature as it may leave. Raises TokenLost or Distrusted."""
+        at, to_sign, raw = signed
+        try:
+            signature = prepared.plan.finish(raw)
+            if prepared.verifier is None or prepared.lets_out(to_sign, signature):
+                return signature
+            return self._attempts.second_opinion(task.part.operation, task.part.payloads[at], at)
+        except ItemError as error:
+            return Failure(error.status, str(error))
 
     def _alone(self, task: Task, alone: Alone) -> bytes | bool | Failure:
         """What becomes of an item by itself. Raises TokenLost or Distrusted."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from hsmgate.domain.envelope import TransientKey, sealed, to_seal
 from hsmgate.domain.model import KeyType
 from hsmgate.errors import ItemError, NoSigner
+from hsmgate.gateway import sending
 from hsmgate.gateway.batch import Work
 from hsmgate.gateway.pool import DEATHS_AT_MOST, TokenPool
 from hsmgate.gateway.queue import EXPRESS_SECONDS, MESSAGE_BYTES, SHORTEST_MESSAGE_SECONDS, SIZES
@@ -257,6 +258,17 @@ async def test_a_session_does_about_a_millisecond_before_it_looks_for_what_is_mo
     pool, process, _ = with_signer()
     pool.submit(Caller(*[b"x"] * 1000).runs)
     assert [part.at_once for part in process.unanswered[0].parts] == [0.001 / SECONDS[FAST]]
+
+
+async def test_long_messages_give_way_for_a_while_after_something_by_express(monkeypatch: pytest.MonkeyPatch) -> None:
+    for likely_seconds, give_way in ((0.0, False), (60.0, True)):
+        monkeypatch.setattr(sending, "EXPRESS_LIKELY_SECONDS", likely_seconds)
+        pool, process, _ = with_signer()
+        pool.submit(Caller(b"express").runs)
+        pool.submit(Caller(*[b"x"] * 10_000).runs)
+        express, long, *_ = process.unanswered
+        assert (express.urgency, long.urgency) == (Urgency.EXPRESS, Urgency.LONG)
+        assert long.gives_way == give_way
 
 
 async def test_big_batches_take_turns() -> None:

@@ -2,10 +2,14 @@
 
 import ctypes
 import math
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -115,6 +119,38 @@ def test_what_has_come_ends_it_for_one_of_the_threads(token: Token) -> None:
         assert (token.inits, bell.heard) == (4 + 3, 1)
         assert sign(items, token, leave) is None
         assert len(items.signed()) == 9, "as one was told already"
+
+
+COUNT_YIELDS = """
+#include <sched.h>
+int yields = 0;
+int sched_yield(void) { return yields++, 0; }
+"""
+LOOK_SO_AND_SO = """
+import ctypes, os, time
+from hsmgate.ipc.messages import Urgency
+from hsmgate.signer.items import Bell, Leave
+yields = ctypes.c_int.in_dll(ctypes.CDLL(os.environ["LD_PRELOAD"]), "yields")
+for gives_way in (False, True):
+    leave = Leave(Bell(0, -1, 0), Urgency.LONG, 1, gives_way=gives_way)
+    for _ in range(2):
+        print(leave.now(), yields.value)
+        time.sleep(0.002)
+"""
+
+
+def test_others_may_have_the_core_of_who_gives_way_and_looks(tmp_path: Path) -> None:
+    source, counter = tmp_path / "count.c", tmp_path / "count.so"
+    source.write_text(COUNT_YIELDS)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", counter, source], check=True)
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOK_SO_AND_SO],
+        env=os.environ | {"LD_PRELOAD": str(counter)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert looked.stdout.split("\n") == [f"False {yields}" for yields in (0, 0, 1, 2)] + [""]
 
 
 def test_what_cannot_be_right_comes_back_untried(token: Token) -> None:
