@@ -107,7 +107,7 @@ def _has_key(data: bytes, kid: str) -> bool:
 
 
 def _same(value: object, right: str) -> bool:
-    return isinstance(value, str) and decoded(value).lstrip(b"\0") == decoded(right)
+    return isinstance(value, str) and decoded(value).lstrip(b"\0") == decoded(right).lstrip(b"\0")
 
 
 @cache
