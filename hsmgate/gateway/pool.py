@@ -64,6 +64,7 @@ class TokenPool:
         self.figures = TokenFigures()
         self.sessions = sessions
         self._on_keys = on_keys
+        self._keys_begun = 0.0
         self._costs = Costs()
         self._waiting = WaitingItems(self._costs)
         self._ids = itertools.count()
@@ -196,8 +197,11 @@ class TokenPool:
         self._dispatch()
 
     def _take_keys(self, keys: Keys) -> None:
+        """Take in what the token has, unless a signer that began to read it later has told before."""
         self.orders.came(keys)
-        self._on_keys(self, keys)
+        if keys.begun >= self._keys_begun:
+            self._keys_begun = keys.begun
+            self._on_keys(self, keys)
 
     def _receive_signed(self, signer: Signer, answer: Signed) -> None:
         message = signer.in_flight.get(answer.id)

@@ -274,13 +274,14 @@ class Keys(_Message):
     """All keys of the token.
 
     wrapping: ids of the secret keys that transient keys are made with.
-    seconds: how long reading took.
+    seconds: how long reading took. begun: when it began, by CLOCK_MONOTONIC, which both ends share.
     id: of the ListKeys that this answers.
     """
 
     keys: list[KeyInfo]
     wrapping: list[bytes]
     seconds: float
+    begun: float
     id: int = 0
 
 

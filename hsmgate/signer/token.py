@@ -173,7 +173,7 @@ class Token:
             self.generation += 1
         self._read_at = time.monotonic()
         keys = [structs.replace(key, notes=notes.get(key.kid, key.notes)) for key in table.keys.values()]
-        self._listed = Keys(keys, wrapping, self._read_at - started)
+        self._listed = Keys(keys, wrapping, self._read_at - started, started)
         return self._listed
 
     def _check_present(self) -> None:

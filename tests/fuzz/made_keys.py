@@ -68,7 +68,7 @@ class PlayedSigner(SignerProcess):
     """It answers everything in the loop's next turn, with results that nobody could verify."""
 
     def __init__(self, keys: list[KeyInfo]) -> None:
-        self._keys = Keys(keys, [KEY_ID], 0.0)
+        self._keys = Keys(keys, [KEY_ID], 0.0, 0.0)
         self.opened = Opened("played", [], ABLE, self._keys)
         self.pid = 1
         self.killed = False

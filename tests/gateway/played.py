@@ -37,7 +37,7 @@ class FakeProcess(SignerProcess):
     """A signer that does what the test says, and keeps what it was sent."""
 
     def __init__(self, wrapping_ids: Iterable[bytes] = ()) -> None:
-        self.opened = Opened("fake", [], ABLE, Keys([], [*wrapping_ids], 0.0))
+        self.opened = Opened("fake", [], ABLE, Keys([], [*wrapping_ids], 0.0, 0.0))
         self.pid = 1
         self.killed = False
         self.sent: list[ToSigner] = []

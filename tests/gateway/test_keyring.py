@@ -32,7 +32,7 @@ def keyring(*tokens: list[KeyInfo]) -> tuple[Keyring, list[TokenPool]]:
     """A keyring, and a pool for each of the tokens with those keys."""
     ring, pools = Keyring(), [pool(str(n)) for n in range(len(tokens))]
     for token, keys in zip(pools, tokens, strict=True):
-        ring.update(token, Keys(keys, [], 0.0))
+        ring.update(token, Keys(keys, [], 0.0, 0.0))
     return ring, pools
 
 
@@ -118,10 +118,10 @@ def test_a_key_on_two_tokens_is_one_with_two_routes() -> None:
 def test_an_update_replaces_what_the_token_had() -> None:
     ring, [first, second] = keyring([RSA], [RSA])
     ring.by_name("rsa", ANYONE)
-    ring.update(first, Keys([EC], [], 0.0))
+    ring.update(first, Keys([EC], [], 0.0, 0.0))
     assert [route.pool for route in ring.by_name("rsa", ANYONE).routes] == [second]
     assert [route.pool for route in ring.by_name("ec", ANYONE).routes] == [first]
-    ring.update(second, Keys([], [], 0.0))
+    ring.update(second, Keys([], [], 0.0, 0.0))
     for find, descriptor in ((ring.by_name, "rsa"), (ring.by_kid, RSA.kid)):
         with pytest.raises(NoSuchKey):
             find(descriptor, ANYONE)
@@ -130,7 +130,7 @@ def test_an_update_replaces_what_the_token_had() -> None:
 def test_an_update_without_changes_keeps_what_was_found() -> None:
     ring, [token] = keyring([RSA])
     found = ring.by_kid(RSA.kid, ANYONE)
-    ring.update(token, Keys([replace(RSA)], [], 0.0))
+    ring.update(token, Keys([replace(RSA)], [], 0.0, 0.0))
     assert ring.by_kid(RSA.kid, ANYONE) is found
 
 
@@ -162,7 +162,7 @@ def test_apps_that_may_use_the_same_keys_look_at_them_once() -> None:
             with pytest.raises(NoSuchKey):
                 ring.by_name(missing, caller)
     assert Counting.asked == 4, "two keys by kid and two by name"
-    ring.update(pool(), Keys([TWIN], [], 0.0))
+    ring.update(pool(), Keys([TWIN], [], 0.0, 0.0))
     with pytest.raises(AmbiguousKey, match="2 keys"):
         ring.by_name("rsa", apps[0])
     assert Counting.asked == 4 + 3 + 3

@@ -604,9 +604,23 @@ async def test_the_keys_that_a_signer_reads_go_to_whom_it_concerns() -> None:
     pool.join(process)
     pool.orders.list_keys()
     assert process.sent == [ListKeys(-1)]
-    process.hear(Keys([], [b"b"], 0.0))
-    assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0))]
+    process.hear(Keys([], [b"b"], 0.0, 0.0))
+    assert told == [(pool, process.opened.keys), (pool, Keys([], [b"b"], 0.0, 0.0))]
     assert [name in pool.abilities.wrapping for name in (b"a", b"b", b"c")] == [True, True, False]
+
+
+async def test_a_signer_that_opened_before_a_key_was_made_does_not_make_others_forget_it() -> None:
+    told: list[Keys] = []
+    pool, late = TokenPool("t", 1, lambda pool, keys: told.append(keys)), FakeProcess([b"late"])
+    late.opened = replace(late.opened, keys=replace(late.opened.keys, begun=1.0))
+    first = FakeProcess()
+    pool.join(first)
+    first.hear(with_key := Keys([], [], 0.0, 2.0))
+    pool.join(late)
+    assert told == [first.opened.keys, with_key]
+    assert b"late" in pool.abilities.wrapping, "it opens what is made with that"
+    late.hear(newer := Keys([], [], 0.0, 3.0))
+    assert told[2:] == [newer]
 
 
 async def test_a_pool_knows_what_its_token_takes_from_its_first_signer_on() -> None:

@@ -33,7 +33,7 @@ class Gateway:
         self.first.name, self.second.name = "first", "second"
         keyring = Keyring()
         for pool, numbers in ((self.first, first), (self.second, second)):
-            keyring.update(pool, Keys([key(number) for number in numbers], [], 0.0))
+            keyring.update(pool, Keys([key(number) for number in numbers], [], 0.0, 0.0))
         current = Current(Server())
         self.connections = Connections(current)
         signer = BatchSigner(keyring, [self.first, self.second], current)

@@ -219,7 +219,7 @@ async def test_a_signer_that_does_not_give_its_keys_hangs() -> None:
     assert signer.listing_since is not None
     signer.listing_since -= 10.1
     assert pool.overdue(10.0) == [signer]
-    process.hear(Keys([], [], 0.0))
+    process.hear(Keys([], [], 0.0, 0.0))
     assert pool.overdue(10.0) == []
 
 

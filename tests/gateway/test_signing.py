@@ -21,7 +21,7 @@ KIDS = {name: f"0a1b2c3d-0000-4000-8000-00000000000{number}" for number, name in
 async def test_items_that_there_is_no_room_for_are_refused_and_not_sent() -> None:
     pool, keyring, process = new_pool(), Keyring(), FakeProcess()
     keys = [KeyInfo(name.encode() * 16, kid, name, KeyType.EC, "NistP256", 256, b"") for name, kid in KIDS.items()]
-    keyring.update(pool, Keys(keys, [], 0.0))
+    keyring.update(pool, Keys(keys, [], 0.0, 0.0))
     pool.join(process)
     signer = BatchSigner(keyring, [pool], Current(Server(max_waiting=3)))
     await sign(signer, process, 1)  # what an item takes is known then, so that a message has as many as there are

@@ -31,7 +31,7 @@ RULES = Counting(frozenset({"SHA256"}), frozenset({"PSS"}), frozenset({"data"}))
 @pytest.fixture
 def targets() -> Targets:
     pool, keyring = TokenPool("t", 1, lambda pool, keys: None), Keyring()
-    keyring.update(pool, Keys([EC], [], 0.0))
+    keyring.update(pool, Keys([EC], [], 0.0, 0.0))
     Counting.asked = 0
     return Targets(keyring, [pool])
 

@@ -41,7 +41,7 @@ BARE = SignParams(None, prehashed=False)
 ABLE = Capabilities.of({1, 0x80000001}, {"ECDSA", "RSA raw"}, {"EC"})
 OPEN = Open("module.so", "init", "pkcs11:token=a", "s3cret", 3, None)
 SLOT = SlotReport(2**40, "slot", "ü", "1", "m", "v", chosen=True)
-KEYS = Keys([KEY], [b"i" * 16], 0.5)
+KEYS = Keys([KEY], [b"i" * 16], 0.5, 7.5)
 BROUGHT = [Operation(b"value", BARE, Source.INLINE, "EC"), Operation(b"blob", BARE, Source.TRANSIENT, owner="app")]
 
 TO_SIGNER: list[ToSigner] = [
