@@ -1,5 +1,6 @@
 """Signing and verifying: a batch, or one item (contract: seed page; dsm-wire, sections 1 and 3)."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -27,6 +28,10 @@ from hsmgate.gateway.wire import (
     read_verify_items,
 )
 from hsmgate.ipc.messages import Action, Failure
+
+LARGE = 500
+"""From so many items on, other calls come in between what is done with a batch: reading it, finding out what its items
+mean, and writing the answer take milliseconds each."""
 
 
 async def batch_sign(request: Request) -> web.Response:
@@ -59,8 +64,14 @@ async def _batch(request: Request, read: Callable[[bytes], Sequence[SignItem | B
     if len(items) > most:
         text = f"{len(items)} items, but a batch has at most {most} (max_items)"
         raise web.HTTPRequestEntityTooLarge(most, len(items), text=text)
+    if len(items) >= LARGE:
+        await asyncio.sleep(0)
     kids, results = await _run(request, items, app, verify=read is read_verify_items)
+    if len(items) >= LARGE:
+        await asyncio.sleep(0)
     body = write_answer(kids, results)
+    if len(items) >= LARGE:
+        await asyncio.sleep(0)
     headers = RETRY if Failure in map(type, results) and any(map(_is_to_retry, results)) else None
     return JsonAnswer(body, headers)
 
