@@ -47,7 +47,7 @@ class Sizes:
 SIZES = {
     Urgency.EXPRESS: Sizes(0.01, 0.005, whole=True),
     Urgency.ORDINARY: Sizes(0.01, 0.005),
-    Urgency.LONG: Sizes(ORDINARY_SECONDS, 0.005, shares=2),
+    Urgency.LONG: Sizes(ORDINARY_SECONDS, 0.002, shares=2),
 }
 """By the urgency of the batches, the most urgent first."""
 
