@@ -11,7 +11,7 @@ from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.pin_file import PinFile
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.preflight import check_address, exposed_files
-from hsmgate.gateway.supervisor import start_patiently
+from hsmgate.gateway.starts import start_patiently
 from hsmgate.gateway.tls import Tls
 from hsmgate.ipc.messages import Opened
 

@@ -6,8 +6,6 @@ It knows processes and time, and nothing of what they sign.
 import asyncio
 import contextlib
 import logging
-import random
-import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 from hsmgate import config
 from hsmgate.domain.capabilities import Capabilities
 from hsmgate.domain.model import KeyInfo
-from hsmgate.errors import ItemError, PinRefused, SignerStartError, TokenMisconfigured
+from hsmgate.errors import ItemError, PinRefused, SignerStartError
+from hsmgate.gateway.ends import WHY, end_of
 from hsmgate.gateway.figures import End, StartFault
 from hsmgate.gateway.logs import fields
 from hsmgate.gateway.pin import again_seconds, read_pin
@@ -24,13 +23,11 @@ from hsmgate.gateway.pin_file import PinFile, Pins
 from hsmgate.gateway.pool import TokenPool
 from hsmgate.gateway.signer_process import SignerProcess
 from hsmgate.gateway.signers import Signer
+from hsmgate.gateway.starts import Backoff, start_patiently
 from hsmgate.ipc.messages import Keys
 from hsmgate.secret import Secret
 
 log = logging.getLogger(__name__)
-
-FIRST_START_TRIES = 3
-"""SoftHSM fails a few starts in a hundred when processes start at once, and succeeds the next time."""
 
 TURN_SECONDS = 5.0
 """How long the start of one token may keep another waiting. Where it takes longer it hangs, and is in nobody's way."""
@@ -48,48 +45,8 @@ PROVE_AFTER_SECONDS = 10.0
 
 PROVE_SECONDS = 1.0
 
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
-_EXITS = {4: End.TOKEN_LOST, 5: End.BUG, 6: End.DISTRUSTED}
-"""The signer's own exit codes (`hsmgate.signer.__main__`)."""
-
-_WHY = {
-    End.HUNG: "it hung in a call",
-    End.CRASHED: "it crashed",
-    End.KILLED: "somebody killed it",
-    End.TOKEN_LOST: "the token, or its login, was gone or could not sign",
-    End.DISTRUSTED: "a signature did not verify",
-    End.PROTOCOL: "it answered what it was not asked",
-    End.BUG: "a bug",
-    End.EXITED: "it left by itself",
-    End.WORN: "it was worn",
-}
-
 LOOK_SECONDS = 0.05
 """How often somebody who waits for it looks whether a pool has grown or is empty."""
-
-
-class Backoff:
-    """How long to wait before the next try.
-
-    Not at all, then FIRST_SECONDS, then twice as long each time, up to LONGEST_SECONDS.
-    """
-
-    FIRST_SECONDS = 0.1
-    LONGEST_SECONDS = 5.0
-    JITTER = 0.1
-
-    def __init__(self) -> None:
-        self._next = 0.0
-
-    def reset(self) -> None:
-        """All is well again."""
-        self._next = 0.0
-
-    def next_seconds(self) -> float:
-        """Count one more failure and say how long to wait."""
-        now = self._next
-        self._next = min(self.LONGEST_SECONDS, max(self.FIRST_SECONDS, 2 * now))
-        return now * random.uniform(1 - self.JITTER, 1 + self.JITTER)  # noqa: S311 - no secret
 
 
 class Supervisor:
@@ -255,7 +212,7 @@ class Supervisor:
             ended.cancel()
         orphans = self.pool.leave(signer)
         name, pid = self.token.name, signer.process.pid
-        reason = _reason(signer, orphans)
+        reason = end_of(signer, orphans)
         self.pool.figures.ends[reason] += 1
         about = fields(token=name, signer=pid, reason=reason)
         if reason is End.WORN:
@@ -266,7 +223,7 @@ class Supervisor:
             self._pause_seconds = self._backoff.next_seconds()
             log.warning(
                 "token %s: signer %d ended: %s (%s), with %d items in hand; the next starts in %.1f s",
-                *(name, pid, _WHY[reason], how, orphans, self._pause_seconds),
+                *(name, pid, WHY[reason], how, orphans, self._pause_seconds),
                 extra=about,
             )
         if not self.pool.signers and self._down_since is None:
@@ -321,43 +278,3 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _reason(signer: Signer, orphans: int) -> End:
-    """Why a signer that is gone ended."""
-    if signer.killed_for is not None:
-        return signer.killed_for
-    if signer.retiring and not orphans:
-        return End.WORN
-    code = signer.process.exit_code
-    if code < 0:
-        return End.CRASHED if -code in _CRASHES else End.KILLED
-    return _EXITS.get(code, End.EXITED)
-
-
-async def start_patiently(
-    token: config.Token,
-    folder: Path,
-    pin_file: PinFile,
-    able: Capabilities | None = None,
-    on_failed: Callable[[SignerStartError], None] = lambda error: None,
-) -> SignerProcess:
-    """A token's first signer, tried again where that may help. able: what the token can do, if that is known.
-
-    on_failed: gets what was wrong with a try that is not the last.
-    Raises PinRefused, TokenMisconfigured or, after FIRST_START_TRIES, SignerStartError.
-    """
-    backoff = Backoff()
-    tries = 1
-    while True:
-        try:
-            pin = await read_pin(token.pin_source, folder)
-            return await SignerProcess.start(token, folder, pin, pin_file, able)
-        except (PinRefused, TokenMisconfigured):
-            raise
-        except SignerStartError as error:
-            if tries == FIRST_START_TRIES:
-                raise
-            on_failed(error)
-        tries += 1
-        await asyncio.sleep(backoff.next_seconds())

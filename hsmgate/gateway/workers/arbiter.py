@@ -26,7 +26,7 @@ from hsmgate.gateway.door import address, bind
 from hsmgate.gateway.pin import take_variables
 from hsmgate.gateway.server import check_place
 from hsmgate.gateway.service_manager import ServiceManager, take_sockets
-from hsmgate.gateway.supervisor import Backoff
+from hsmgate.gateway.starts import Backoff
 from hsmgate.gateway.workers.plan import Plan
 from hsmgate.gateway.workers.reports import Report, What
 from hsmgate.gateway.workers.worker import GatewayWorker
