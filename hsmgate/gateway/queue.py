@@ -33,21 +33,18 @@ class Sizes:
 
     most_seconds: at most so much for each session.
     busy_seconds: what a message should be worth for each session, where all signers are busy.
-    shares: into so many messages for each signer, where that makes them shorter. With more than one, each message is
-    shorter than the last towards the end, so that all signers end at about the same time.
     whole: whether runs are so short that cutting one costs more than the signer that would get the rest could gain.
     """
 
     most_seconds: float
     busy_seconds: float
-    shares: int = 1
     whole: bool = False
 
 
 SIZES = {
     Urgency.EXPRESS: Sizes(0.01, 0.005, whole=True),
     Urgency.ORDINARY: Sizes(0.01, 0.005),
-    Urgency.LONG: Sizes(ORDINARY_SECONDS, 0.002, shares=2),
+    Urgency.LONG: Sizes(ORDINARY_SECONDS, 0.002),
 }
 """By the urgency of the batches, the most urgent first."""
 
@@ -127,18 +124,17 @@ class Lane:
         for turn in turns:
             self.add(keep([*turn]))
 
-    def take(self, signers: int, sessions: int, *, busy: bool = False) -> list[Run]:
+    def take(self, share: int, sessions: int, *, busy: bool = False) -> list[Run]:
         """The items of the next message: those of the batch whose turn it is, then of the next, until it is enough.
 
-        An even share for each of so many signers, so that all end at about the same time, but not less than a message
-        is worth, and never more than it may hold.
+        So many as are a signer's share, but not less than a message is worth, and never more than it may hold.
 
-        busy: whether they have something to do already, so that there is less hurry to have a part of it done by each.
+        busy: whether signers have something to do already, so that there is less hurry to give each a part of it.
         """
         sizes = self._sizes
         budget = sizes.most_seconds * sessions
         worth = sizes.busy_seconds * sessions if busy else SHORTEST_MESSAGE_SECONDS
-        share = max(1, self.count // (max(1, signers) * sizes.shares))
+        share = max(1, share)
         taken: list[Run] = []
         count, seconds, size = 0, 0.0, 0
         while self._turns and size < MESSAGE_BYTES and seconds < budget:

@@ -20,6 +20,10 @@ CALL_SECONDS = 0.0001
 """What a call costs the gateway itself, about. Where calls take a signer no longer, one keeps up with the gateway, and
 to wake another for less than a message is worth costs more than it helps."""
 
+EVEN_SHARE = 0.9
+"""The part of its share of long batches that a signer gets at once, if a message may be so long. The rest evens out
+what takes longer than expected."""
+
 EXPRESS_LIKELY_SECONDS = 1.0
 """For how long after something by express more of it is likely to come."""
 
@@ -61,9 +65,18 @@ class Sender:
             if express and self._had_better_wait(lane, signer, takers):
                 return
             free = sum(one.free_for(urgency) for one in takers)
-            # Of short batches a busy signer will soon have its share; when all is taken before, they idle in turns.
-            signers = len(takers) if express else free or len(takers)
-            self._send(signer, lane.take(signers, self._pool.sessions, busy=not free), urgency)
+            if urgency is Urgency.LONG:
+                share = self._even_share(lane, signer, takers)
+            else:
+                # Of short batches a busy signer will soon have its share; when all is taken before, they idle in turns.
+                share = lane.count // (len(takers) if express else free or len(takers))
+            self._send(signer, lane.take(share, self._pool.sessions, busy=not free), urgency)
+
+    def _even_share(self, lane: Lane, signer: Signer, takers: Sequence[Signer]) -> int:
+        """How many items to give a signer so that it will be done when the others are."""
+        now, seconds = time.monotonic(), lane.seconds / self._pool.sessions
+        done_in = (sum([one.done_in(now) for one in takers]) + seconds) / len(takers)
+        return int(EVEN_SHARE * lane.count * (done_in - signer.done_in(now)) / seconds)
 
     def _had_better_wait(self, lane: Lane, signer: Signer, takers: Sequence[Signer]) -> bool:
         """Whether what is in the express lane had better wait than go to that signer, the one with the most room."""

@@ -155,6 +155,14 @@ class Signer:
             return False
         return sum(message.expected_seconds for message in self.in_flight.values()) <= seconds
 
+    def done_in(self, now: float) -> float:
+        """In how many seconds it is expected to be done with all it holds. now: by CLOCK_MONOTONIC."""
+        seconds = sum([message.expected_seconds for message in self.in_flight.values()])
+        first = next(iter(self.in_flight.values()), None)
+        if first is not None and first.started is not None:
+            seconds -= min(first.expected_seconds, now - first.started)
+        return seconds
+
     def free_for(self, urgency: Urgency) -> bool:
         """Whether it would begin at once with what is so urgent."""
         return not any(self._held[urgency:])

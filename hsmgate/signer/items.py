@@ -78,13 +78,14 @@ class _LeaveFields(ctypes.Structure):
 
 
 class Leave:
-    """When a thread leaves what it does: when the bell rings for something more urgent than that."""
+    """When a thread leaves what it does: when the bell rings for something more urgent than that.
+
+    at_least: but not before it has done so many items.
+    at: where the structure is, for C.
+    """
 
     def __init__(self, bell: Bell, urgency: Urgency, at_least: int, *, gives_way: bool = False) -> None:
-        """at_least: but not before it has done so many items.
-
-        gives_way: whether others may have its core for a moment, when it looks and did not let them for a millisecond.
-        """
+        """gives_way: whether others may have its core when it looks, once a millisecond at most."""
         self.at_least = at_least
         self._bell = bell  # to which the structure points
         self._fields = _LeaveFields(ctypes.addressof(bell), urgency, at_least, 0.0 if gives_way else math.inf)

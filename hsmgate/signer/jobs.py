@@ -77,6 +77,8 @@ class Task:
 
     def take_unfinished(self) -> Iterator[SignedTogether] | None:
         """What was put off, to be gone on with; nobody else gets it."""
+        if self._unfinished is None:  # as nearly always
+            return None
         with self._counting:
             unfinished, self._unfinished = self._unfinished, None
         return unfinished

@@ -149,30 +149,25 @@ class Signing:
         """
         if task.plan is None:  # then nothing was signed together
             return True
-        prepared = task.plan[0]
+        prepared, results = task.plan[0], task.results
+        finish = prepared.plan.finish
         started = time.monotonic()
         look_at = started + LOOK_SECONDS
-        for one in unfinished:
-            task.results[one[0]] = self._finished(task, prepared, one)
-            if leave is None or (now := time.monotonic()) < look_at:
-                continue
-            if leave.now():
-                task.put_off(unfinished, now - started)
-                return False
-            look_at = now + LOOK_SECONDS
+        for at, to_sign, raw in unfinished:
+            try:
+                signature = finish(raw)
+                if prepared.verifier is not None and not prepared.lets_out(to_sign, signature):
+                    signature = self._attempts.second_opinion(task.part.operation, task.part.payloads[at], at)
+                results[at] = signature
+            except ItemError as error:
+                results[at] = Failure(error.status, str(error))
+            if leave is not None and (now := time.monotonic()) > look_at:
+                if leave.now():
+                    task.put_off(unfinished, now - started)
+                    return False
+                look_at = now + LOOK_SECONDS
         task.seconds += time.monotonic() - started
         return True
-
-    def _finished(self, task: Task, prepared: Prepared, signed: SignedTogether) -> bytes | Failure:
-        """A signature as it may leave. Raises TokenLost or Distrusted."""
-        at, to_sign, raw = signed
-        try:
-            signature = prepared.plan.finish(raw)
-            if prepared.verifier is None or prepared.lets_out(to_sign, signature):
-                return signature
-            return self._attempts.second_opinion(task.part.operation, task.part.payloads[at], at)
-        except ItemError as error:
-            return Failure(error.status, str(error))
 
     def _alone(self, task: Task, alone: Alone) -> bytes | bool | Failure:
         """What becomes of an item by itself. Raises TokenLost or Distrusted."""
