@@ -73,7 +73,12 @@ class Sender:
             self._send(signer, lane.take(share, self._pool.sessions, busy=not free), urgency)
 
     def _even_share(self, lane: Lane, signer: Signer, takers: Sequence[Signer]) -> int:
-        """How many items to give a signer so that it will be done when the others are."""
+        """How many items to give a signer so that it will be done when the others are.
+
+        Where it is the only one, half of them: its sessions go on with the next message while this one is answered.
+        """
+        if len(takers) == 1:
+            return lane.count // 2
         now, seconds = time.monotonic(), lane.seconds / self._pool.sessions
         done_in = (sum([one.done_in(now) for one in takers]) + seconds) / len(takers)
         return int(EVEN_SHARE * lane.count * (done_in - signer.done_in(now)) / seconds)

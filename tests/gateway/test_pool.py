@@ -138,6 +138,12 @@ async def test_signers_of_a_long_batch_are_done_at_the_same_time() -> None:
     assert len(payloads(first.unanswered[-1])) == 400 - one - other, "the rest, as the other has more to do"
 
 
+async def test_the_only_signer_gets_a_long_batch_in_halves() -> None:
+    pool, process, _ = with_signer()
+    pool.submit(Caller(*[b"x"] * 400).runs)
+    assert [len(message) for message in process.answer_all()[:3]] == [200, 100, 50]
+
+
 async def test_busy_signers_get_batches_whole() -> None:
     pool, first, _ = with_signer()
     second = FakeProcess()
