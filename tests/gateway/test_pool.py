@@ -124,7 +124,7 @@ async def test_two_signers_share_what_comes() -> None:
     assert [[len(payloads(message)) for message in process.unanswered] for process in (first, second)] == [[50], [50]]
 
 
-async def test_signers_of_a_long_batch_are_done_at_the_same_time() -> None:
+async def test_signers_of_a_long_batch_are_done_at_the_same_time(clock: list[float]) -> None:
     pool, first, _ = with_signer()
     second = FakeProcess()
     pool.join(second)
@@ -132,8 +132,8 @@ async def test_signers_of_a_long_batch_are_done_at_the_same_time() -> None:
     counts = [[len(payloads(message)) for message in process.unanswered] for process in (first, second)]
     assert [longest for longest, _ in counts] == [300, 300], "as much as a message may hold"
     (_, one), (_, other) = counts
-    assert one == pytest.approx(0.9 * 200, abs=20)
-    assert other == pytest.approx(0.9 * 200, abs=20)
+    assert one == pytest.approx(0.9 * 200, abs=1)
+    assert other == pytest.approx(0.9 * 200, abs=1)
     first.answer()
     assert len(payloads(first.unanswered[-1])) == 400 - one - other, "the rest, as the other has more to do"
 
